@@ -1,0 +1,266 @@
+"""One encoder under one suite: every stage on every data set, then the scores.
+
+Everything slow is kept in the cache as it is computed, so the same call after a kill goes on where it was, and a second
+call only reads. What is stopped leaves no result; what is finished leaves one that is never edited.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.cache import Cache
+from bench.encoder import Encoder, StudentFactory, encoder_hash
+from bench.environment import environment
+from bench.guesses import Grams, Guesses, StageOutput
+from bench.results import Rows
+from bench.schema import (
+    STAGES,
+    Card,
+    DatasetReport,
+    LoadReport,
+    Result,
+    Score,
+    StageName,
+    StageReport,
+)
+from bench.scoring import join, score
+from bench.stages import cka, distillation, finetune, linear_probe, retrieval, robustness
+from bench.stages.case import Case
+from bench.suites.protocol import Suite
+from bench.video.clips import Clips
+from bench.video.index import Dataset
+
+log = logging.getLogger(__name__)
+
+RUN: Mapping[StageName, Callable[[Case], StageOutput]] = {
+    "linear_probe": linear_probe.run,
+    "finetune": finetune.run,
+    "retrieval": retrieval.run,
+    "robustness": robustness.run,
+    "distillation": distillation.run,
+    "cka": cka.run,
+}
+
+Progress = Callable[[StageName, str, str, float], None]
+"""Called with the stage, its state (`running`, `done`), a few words and the share done. Raises to stop the work."""
+
+
+@dataclass(frozen=True)
+class Videos:
+    """A data set, opened: who is in it, its frames, and what the suite expects of them."""
+
+    dataset: Dataset
+    clips: Clips
+    frames_digest: str
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` returns: the result, and what is stored beside it."""
+
+    result: Result
+    rows: Rows
+    grams: tuple[Grams, ...]
+
+
+def evaluate(
+    encoder: Encoder,
+    suite: Suite,
+    videos: Mapping[str, Videos],
+    *,
+    student: StudentFactory,
+    cache: Path,
+    card: Card | None = None,
+    reference_logits: Mapping[str, NDArray[np.float32]] | None = None,
+    load_report: LoadReport | None = None,
+    submission_id: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge an encoder.
+
+    Args:
+        encoder: Anything that keeps the contract of `bench.encoder`.
+        suite: The protocol.
+        videos: By the suite's names of its data sets.
+        student: Makes the suite's student for distillation, freshly initialised.
+        cache: Folder for features, predictions, fitted models and the state of unfinished trainings; kept apart by
+            what the frames of a data set really are.
+        card: What is known about the encoder; a bare one is made from the encoder where it is None.
+        reference_logits: The suite's reference teacher, by data set; none for own videos.
+        load_report: Proof that the weights arrived, kept with the result.
+        submission_id: The request behind this run, where there is one.
+        device: `cpu`, `cuda`, or `auto`.
+        progress: Told what is going on; may raise to stop.
+
+    Raises:
+        ValueError: If the encoder cannot take the suite's clip, a data set is missing, or the encoder's output is not finite.
+    """
+    clip = suite.clip
+    if refusal := encoder.accepts(clip.num_frames, clip.size, clip.size):
+        raise ValueError(f"{suite.name} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
+    if missing := [d.name for d in suite.datasets if d.name not in videos]:
+        raise ValueError(f"{suite.name} needs the data set {', '.join(missing)}, which was not given.")
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    if encoder.trunk is not None:
+        encoder.trunk.to(where)
+    tell = progress or (lambda *_: None)
+
+    outputs: dict[tuple[StageName, str], StageOutput] = {}
+    seconds: dict[StageName, float] = {}
+    for stage in STAGES:
+        names = [d.name for d in suite.datasets if stage in d.stages]
+        started = time.monotonic()
+        for number, name in enumerate(names):
+
+            def report(
+                words: str, share: float, *, stage: StageName = stage, number: int = number, names: list[str] = names
+            ) -> None:
+                tell(stage, "running", f"{names[number]}: {words}", (number + min(max(share, 0.0), 1.0)) / len(names))
+
+            report("starting", 0.0)
+            kept = cache / f"{videos[name].dataset.name.replace(':', '-')}-{videos[name].frames_digest[:12]}"
+            case = _case(encoder, suite, videos[name], Cache(kept), kept / "training", where, report, student)
+            if reference_logits is not None and name in reference_logits:
+                case = replace(case, reference_logits=reference_logits[name])
+            outputs[stage, name] = RUN[stage](case)
+        seconds[stage] = time.monotonic() - started
+        tell(stage, "done", "", 1.0)
+
+    rows, scores = _score(suite, videos, outputs)
+    postable, remarks = _remarks(suite, videos, outputs)
+    used = card or bare_card(encoder)
+    now = datetime.now(UTC)
+    result = Result(
+        result_id=f"{used.encoder_hash[:12]}--{suite.hash[:12]}--{now:%Y%m%dT%H%M%S%f}",
+        card=used,
+        suite=suite.name,
+        suite_hash=suite.hash,
+        suite_status=suite.status,
+        created=now,
+        submission_id=submission_id,
+        datasets=tuple(_dataset_report(suite, videos[d.name]) for d in suite.datasets),
+        stages=tuple(_stage_report(suite, stage, seconds[stage], outputs) for stage in STAGES),
+        scores=tuple(scores),
+        environment=environment(where.type),
+        load_report=load_report,
+        postable=postable,
+        remarks=remarks,
+    )
+    return Evaluation(result, rows, tuple(gram for output in outputs.values() for gram in output.grams))
+
+
+def bare_card(encoder: Encoder, *, anchor: Literal["", "random", "supervised"] = "") -> Card:
+    """What an encoder says of itself."""
+    trunk = encoder.trunk
+    return Card(
+        name=encoder.name,
+        architecture=encoder.architecture,
+        weight_hash=encoder.weight_hash,
+        encoder_hash=encoder_hash(encoder),
+        normalisation=encoder.normalisation,
+        feature_dim=encoder.feature_dim,
+        parameters=sum(p.numel() for p in trunk.parameters()) if trunk is not None else 1,
+        anchor=anchor,
+    )
+
+
+def _case(
+    encoder: Encoder,
+    suite: Suite,
+    videos: Videos,
+    cache: Cache,
+    training: Path,
+    device: torch.device,
+    report: Callable[[str, float], None],
+    student: StudentFactory,
+) -> Case:
+    """What the stages are given. Test labels stay here, with the scorer."""
+    hidden = replace(videos.dataset, test=videos.dataset.test.without_labels())
+    clips = replace(videos.clips, sets={**videos.clips.sets, "test": hidden.test})
+    return Case(
+        encoder=encoder,
+        suite=suite,
+        dataset=hidden,
+        clips=clips,
+        cache=cache,
+        training=training,
+        device=device,
+        report=report,
+        student=student,
+        reference_logits=None,
+    )
+
+
+def _score(
+    suite: Suite, videos: Mapping[str, Videos], outputs: Mapping[tuple[StageName, str], StageOutput]
+) -> tuple[Rows, list[Score]]:
+    """Join the guesses with the labels, which no stage has seen."""
+    tables: list[Rows] = []
+    scores: list[Score] = []
+    for dataset in suite.datasets:
+        guesses: list[Guesses] = [g for (_, name), o in outputs.items() if name == dataset.name for g in o.guesses]
+        grams = [g for (_, name), o in outputs.items() if name == dataset.name for g in o.grams]
+        rows = join(guesses, videos[dataset.name].dataset.test)
+        tables.append(rows)
+        scores += score(rows, grams, suite, videos[dataset.name].dataset)
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}, scores
+
+
+def _dataset_report(suite: Suite, videos: Videos) -> DatasetReport:
+    dataset = videos.dataset
+    protocol = suite.dataset(dataset.name)
+    return DatasetReport(
+        name=dataset.name,
+        manifest_hash=protocol.manifest_hash,
+        frames_digest=videos.frames_digest,
+        frames_expected=protocol.frames_digest,
+        class_names=dataset.train.class_names,
+        num_train=len(dataset.train),
+        num_validation=len(dataset.validation),
+        num_test=len(dataset.test),
+        num_clusters=len(set(dataset.test.sources)),
+        left_out=videos.left_out,
+    )
+
+
+def _stage_report(
+    suite: Suite, stage: StageName, seconds: float, outputs: Mapping[tuple[StageName, str], StageOutput]
+) -> StageReport:
+    facts: dict[str, float | int | str] = {}
+    for (name, dataset), output in outputs.items():
+        if name == stage:
+            facts |= {f"{dataset}.{word}": value for word, value in output.facts.items()}
+    return StageReport(stage=stage, stage_hash=suite.stage_hash(stage), seconds=round(seconds, 3), facts=facts)
+
+
+def _remarks(
+    suite: Suite, videos: Mapping[str, Videos], outputs: Mapping[tuple[StageName, str], StageOutput]
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether the result can be posted, and what a reader must be told."""
+    remarks = [remark for output in outputs.values() for remark in output.remarks]
+    postable = True
+    for dataset in suite.datasets:
+        found = videos[dataset.name]
+        if dataset.frames_digest is None:
+            postable = False
+            remarks.append(f"{dataset.name} is your own data: the result is local and never stands on a public board.")
+        elif found.frames_digest != dataset.frames_digest:
+            postable = False
+            remarks.append(
+                f"The decoded frames of {dataset.name} have the digest {found.frames_digest[:12]}; {suite.name} expects "
+                f"{dataset.frames_digest[:12]}. Another build of the encoder or decoder made other pixels, so the result is local."
+            )
+        if found.left_out:
+            postable = False
+            remarks.append(f"{len(found.left_out)} videos of {dataset.name} could not be read and are left out.")
+    return postable, tuple(dict.fromkeys(remarks))

@@ -1,0 +1,1 @@
+"""Intervals, comparisons and ranks. NumPy only: the page computes with it."""

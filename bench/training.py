@@ -1,0 +1,367 @@
+"""The one training loop of pretraining, finetuning and distillation.
+
+Everything in a step is a function of the step's number: the batch, the rate, torch's random draws. So a run that is
+killed and started again ends with the same weights, bit for bit, as one that was never interrupted (on a CPU, with the
+same number of threads). Batches are made ahead by threads while the network computes.
+
+What a caller brings: a module, a loss, a function from step to batch, and a plan. Non-finite losses, full disks and
+states of another run end in a sentence.
+"""
+
+import contextlib
+import ctypes
+import json
+import math
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from bench.cache import Key, write_atomically
+from bench.forward import arithmetic
+from bench.names import Name, seed_of
+from bench.schema import content_hash
+
+REPORT_EVERY_S = 0.25
+HALF_LIVES_S = 600.0
+LAYOUT = "1"
+"""Of the state file."""
+
+
+class Batch(NamedTuple):
+    """What one step learns from."""
+
+    video_ids: tuple[str, ...]
+    tensors: dict[str, Tensor]
+
+
+MakeBatch = Callable[[int], Batch]
+"""From the step's number to its batch. Called from threads, several steps ahead; must not draw from torch's global generator."""
+
+Loss = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
+"""The module and a batch on its device to the loss and named numbers to log (detached scalars, the same names every step)."""
+
+Report = Callable[[str, float], None]
+"""Called with a few words and the share done. May raise to stop: the state is saved first, nothing is lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long and how fast to learn."""
+
+    steps: int
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float
+    """Peak: reached by a linear warm-up, left on a cosine to zero."""
+
+    weight_decay: float = 0.0
+    """On weights; vectors (biases, scales of norms) are left alone."""
+
+    momentum: float = 0.9
+    """Of SGD."""
+
+    warm_up: float = 0.1
+    """Share of the steps."""
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Multiples of the learning rate for the module's direct children of these names (`head`); 1 for the rest."""
+
+    clip_gradient: float | None = None
+    """Norm to which all gradients together are clipped."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 autocasts the loss; weights, gradients and optimiser stay float32."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        warm_steps = round(self.warm_up * self.steps)
+        if step < warm_steps:
+            return self.learning_rate * (step + 1) / (warm_steps + 1)
+        return self.learning_rate * (1 + math.cos(math.pi * (step - warm_steps) / (self.steps - warm_steps))) / 2
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where the state of an unfinished training is kept, and what training it belongs to."""
+
+    folder: Path
+    key: Key
+    """All that determines the training; a state of another one is refused."""
+
+    every_s: float = 120.0
+
+    @property
+    def path(self) -> Path:
+        """The one file: written whole or not at all."""
+        return self.folder / "state.safetensors"
+
+    def forget(self) -> None:
+        """Remove the state: for a caller who has stored the outcome."""
+        self.path.unlink(missing_ok=True)
+        remove_old_halves(self.folder)
+        with contextlib.suppress(OSError):  # not there, or somebody else's file in it
+            self.folder.rmdir()
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What each step saw: columns of equal length, `loss`, `rate` and whatever the loss names."""
+
+    columns: dict[str, list[float]]
+
+    @property
+    def loss(self) -> list[float]:
+        """Of every step."""
+        return self.columns["loss"]
+
+    def last(self, column: str, share: float = 0.1) -> float:
+        """Mean over the last share of the steps."""
+        values = self.columns[column]
+        tail = values[-max(1, round(share * len(values))) :]
+        return sum(tail) / len(tail)
+
+    def write(self, path: Path) -> None:
+        """As JSON lines, one a step."""
+        rows = zip(*self.columns.values(), strict=True)
+        lines = (
+            json.dumps({"step": n, **dict(zip(self.columns, row, strict=True))}) for n, row in enumerate(rows, start=1)
+        )
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def train(
+    module: nn.Module,
+    loss: Loss,
+    make_batch: MakeBatch,
+    plan: Plan,
+    *,
+    names: tuple[Name, ...],
+    device: torch.device,
+    report: Report = lambda _words, _share: None,
+    kept: Kept | None = None,
+    log_file: Path | None = None,
+) -> TrainingLog:
+    """Train the module in place and leave it in eval mode on the device.
+
+    Args:
+        module: In float32.
+        loss: See `Loss`.
+        make_batch: See `MakeBatch`.
+        plan: Optimiser, rates, steps, precision.
+        names: What this training is called in its random draws (dropout and the like).
+        device: Where to compute.
+        report: See `Report`; called at most four times a second, and at the end.
+        kept: Saves the state now and then, and goes on from one that is there. It stays until `kept.forget()`.
+        log_file: Where to write the log, at every save and at the end.
+
+    Raises:
+        ValueError: If the loss is not finite (naming step and videos), if the state belongs to another training, or if
+            the disk is full.
+    """
+    keep_large_buffers()
+    module.to(device, memory_format=torch.channels_last_3d).train()  # type: ignore[call-overload]
+    run = _Run(module, _optimiser(module, plan), {})
+    first = _resume(run, kept) if kept else 0
+    saved, told = time.monotonic(), 0.0
+    started, trained_videos = time.monotonic(), 0
+    pending: list[_Pending] = []
+
+    def keep(step: int) -> None:
+        _settle(pending, run.columns)
+        if kept:
+            _save(run, kept, step)
+        if log_file:
+            TrainingLog(run.columns).write(log_file)
+
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        arithmetic("fp32", device),  # autocast is for the loss alone; backward takes each operation's own type
+    ):
+        for step, batch in _ahead(make_batch, range(first, plan.steps), device):
+            torch.manual_seed(seed_of(*names, step))
+            for group in run.optimiser.param_groups:
+                group["lr"] = plan.rate(step) * group["multiple"]
+            tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.tensors.items()}
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16"):
+                value, numbers = loss(module, tensors)
+            run.optimiser.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            if plan.clip_gradient is not None:
+                nn.utils.clip_grad_norm_(module.parameters(), plan.clip_gradient)
+            run.optimiser.step()
+            pending.append(_Pending(step, batch.video_ids, plan.rate(step), {"loss": value.detach(), **numbers}))
+            trained_videos += len(batch.video_ids)
+
+            now = time.monotonic()
+            if now - told > REPORT_EVERY_S or step + 1 == plan.steps:
+                told = now
+                _settle(pending, run.columns)
+                words = _words(step + 1, plan.steps, run.columns, trained_videos / (now - started))
+                try:
+                    report(words, (step + 1) / plan.steps)
+                except BaseException:
+                    keep(step + 1)
+                    raise
+            if kept and now - saved > kept.every_s:
+                keep(step + 1)
+                saved = time.monotonic()
+        keep(plan.steps)
+    module.eval()
+    return TrainingLog(run.columns)
+
+
+def keep_large_buffers() -> None:
+    """Ask glibc to reuse large buffers instead of handing them back to the system after every operation.
+
+    Without it a 3D network on a CPU spends a part of each step on page faults. Elsewhere than on Linux with glibc this
+    does nothing. Values as in malloc.h: M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD is -3.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-1, 2**31 - 1)
+        libc.mallopt(-3, 2**30)
+
+
+@dataclass
+class _Run:
+    """What changes in a training, apart from the step."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    columns: dict[str, list[float]]
+
+
+class _Pending(NamedTuple):
+    """Numbers of a step that are still on the device: reading each at once would make a GPU wait."""
+
+    step: int
+    video_ids: tuple[str, ...]
+    rate: float
+    numbers: dict[str, Tensor]
+
+
+def _settle(pending: list[_Pending], columns: dict[str, list[float]]) -> None:
+    """Read the numbers of the steps since the last time; refuse a loss that is not finite."""
+    for step, video_ids, rate, numbers in pending:
+        values = {name: float(number) for name, number in numbers.items()}
+        if not math.isfinite(values["loss"]):
+            raise ValueError(
+                f"The loss became {values['loss']} in step {step + 1}; its videos were {', '.join(video_ids)}. "
+                "Training has stopped. Try a lower learning rate, or look at these videos."
+            )
+        for name, value in {"loss": values.pop("loss"), "rate": rate, **values}.items():
+            columns.setdefault(name, []).append(value)
+    pending.clear()
+
+
+def _words(step: int, steps: int, columns: dict[str, list[float]], videos_per_s: float) -> str:
+    recent = {name: values[-10:] for name, values in columns.items() if name != "rate"}
+    means = ", ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in recent.items())
+    return f"step {step} of {steps}, {means}, {videos_per_s:.1f} videos/s"
+
+
+def _ahead(make_batch: MakeBatch, steps: range, device: torch.device) -> Iterator[tuple[int, Batch]]:
+    """The batches in order, made by threads while the network computes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = max(1, min(8, cores // 2))
+    waiting: deque[Future[Batch]] = deque()
+    coming = iter(steps)
+
+    def make(step: int) -> Batch:
+        batch = make_batch(step)
+        if device.type == "cuda":
+            return batch._replace(tensors={name: tensor.pin_memory() for name, tensor in batch.tensors.items()})
+        return batch
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+        try:
+            for step in steps:
+                while len(waiting) <= workers and (upcoming := next(coming, None)) is not None:
+                    waiting.append(pool.submit(make, upcoming))
+                yield step, waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _optimiser(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """One group for every (multiple of the rate, weight decay) that occurs."""
+    children = dict(module.named_children())
+    if unknown := [name for name in plan.rates if name not in children]:
+        raise ValueError(f"There is no {', '.join(unknown)} to give a rate of its own; there is {', '.join(children)}.")
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            multiple = plan.rates.get(name.split(".")[0], 1.0)
+            decay = plan.weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault((multiple, decay), []).append(parameter)
+    described = [
+        {"params": parameters, "multiple": multiple, "weight_decay": decay}
+        for (multiple, decay), parameters in groups.items()
+    ]
+    if plan.optimiser == "sgd":
+        return torch.optim.SGD(described, lr=plan.learning_rate, momentum=plan.momentum)
+    return torch.optim.AdamW(described, lr=plan.learning_rate)
+
+
+def _save(run: _Run, kept: Kept, step: int) -> None:
+    """Write weights, buffers, optimiser and log as of this many steps."""
+    tensors = {f"module/{name}": tensor for name, tensor in run.module.state_dict().items()}
+    for name, parameter in run.module.named_parameters():
+        for slot, value in run.optimiser.state.get(parameter, {}).items():
+            if value is not None:
+                tensors[f"optimiser/{name}/{slot}"] = torch.as_tensor(value)
+    for name, values in run.columns.items():
+        tensors[f"log/{name}"] = torch.tensor(values, dtype=torch.float64)
+    whole = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    metadata = {"layout": LAYOUT, "training": content_hash(kept.key), "step": str(step)}
+    write_atomically(kept.path, save(whole, metadata=metadata))
+
+
+def _resume(run: _Run, kept: Kept) -> int:
+    """Put the kept state into the run; the number of steps that are done."""
+    if not kept.path.exists():
+        return 0
+    try:
+        with safe_open(kept.path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{kept.path} is damaged ({error}). Delete it, and the training starts anew.") from error
+    if (metadata.get("layout"), metadata.get("training")) != (LAYOUT, content_hash(kept.key)):
+        raise ValueError(
+            f"{kept.folder} holds the state of another training: other settings, data or code. "
+            "Give another folder, or delete this one to start anew."
+        )
+    run.module.load_state_dict(_below("module/", tensors))
+    for name, parameter in run.module.named_parameters():
+        if slots := _below(f"optimiser/{name}/", tensors):
+            # As the parameter lies in memory: the order of operations, and so the last bit, can depend on it.
+            run.optimiser.state[parameter] = {
+                slot: value if slot == "step" else torch.empty_like(parameter).copy_(value)
+                for slot, value in slots.items()
+            }
+    run.columns.update({name: values.tolist() for name, values in _below("log/", tensors).items()})
+    remove_old_halves(kept.folder)
+    return int(metadata["step"])
+
+
+def remove_old_halves(folder: Path) -> None:
+    """Remove what a killed process left half-written; another process may be writing the young ones."""
+    for half in folder.glob(".half-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - half.stat().st_mtime > HALF_LIVES_S:
+                half.unlink()
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,84 @@
+"""The clips of a data set as a suite wants them: clean ones from the frame store, noisy ones from the native frames.
+
+Shapes: V views, T frames, S side of the square crop.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from corruptions.definition import Definition
+from corruptions.noise import corrupt
+from numpy.typing import NDArray
+
+from bench.schema import ClipSpec, Condition
+from bench.video.decode import decode
+from bench.video.frame_store import FrameStore
+from bench.video.index import Video, VideoSet
+from bench.video.resize import centre_crop, resize_clip
+from bench.video.sampling import random_start, spread_clips
+
+Clip = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of the splits of one data set. Holds open memory maps; cheap to make, safe to use from several threads."""
+
+    spec: ClipSpec
+    sets: Mapping[str, VideoSet]
+    """By split: `train`, `validation`, `test`, `pretrain`."""
+
+    stores: Mapping[str, FrameStore]
+    """By split."""
+
+    def views(self, split: str, video_id: str, num_views: int) -> Clip:
+        """Evenly spaced clips of a video, centre crop: uint8 [V, T, S, S, 3]."""
+        store = self.stores[split]
+        frames_VT = spread_clips(store.num_frames(video_id), self.spec, num_views)
+        crop = centre_crop(self.spec.resize, self.spec.size)
+        return np.stack([store.clip(video_id, frames_T, crop) for frames_T in frames_VT])
+
+    def training_clip(self, split: str, video_id: str, rng: np.random.Generator, crop: str) -> Clip:
+        """One clip from a start drawn from `rng`; the crop is `centre`, or `random` (drawn after the start): uint8 [T, S, S, 3]."""
+        store = self.stores[split]
+        frames_T = random_start(store.num_frames(video_id), self.spec, rng)
+        top, left, size = centre_crop(self.spec.resize, self.spec.size)
+        if crop == "random":
+            height, width = self.spec.resize
+            top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        return store.clip(video_id, frames_T, (top, left, size))
+
+    def noisy_views(
+        self, split: str, video_id: str, num_views: int, conditions: Sequence[Condition]
+    ) -> Iterator[tuple[Condition, Clip]]:
+        """The evenly spaced clips under each condition: the video is decoded once, then noised, resized and cropped.
+
+        `clean` among the conditions yields the same pixels as `views`.
+        """
+        video = self.video(split, video_id)
+        native = decode(video.path)
+        frames_VT = spread_clips(len(native), self.spec, num_views)
+        crop = centre_crop(self.spec.resize, self.spec.size)
+        for condition in conditions:
+            yield (
+                condition,
+                np.stack([self._noisy(native, video_id, frames_T, condition, crop) for frames_T in frames_VT]),
+            )
+
+    def video(self, split: str, video_id: str) -> Video:
+        """The video of this id."""
+        return self.sets[split].video(video_id)
+
+    def _noisy(
+        self, native: Clip, video_id: str, frames_T: NDArray[np.int64], condition: Condition, crop: tuple[int, int, int]
+    ) -> Clip:
+        clip = native[frames_T]
+        if condition.severity:
+            definition = Definition.parse(condition.corruption)
+            if definition.position == "source":
+                clip = corrupt(clip, definition, condition.severity, video_id=video_id, frame_numbers=frames_T)
+                return resize_clip(clip, self.spec.resize, crop)
+            clip = resize_clip(clip, self.spec.resize, crop)
+            return corrupt(clip, definition, condition.severity, video_id=video_id, frame_numbers=frames_T)
+        return resize_clip(clip, self.spec.resize, crop)

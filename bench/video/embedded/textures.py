@@ -1,0 +1,37 @@
+"""Backgrounds and grain in whole numbers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.video.embedded.draws import random_bytes
+
+OCTAVES = ((64, 8), (24, 5), (8, 3), (3, 3))
+"""Cell size in pixels and weight of each layer of a background, coarse to fine; the finest survives the encoder."""
+
+
+def smooth_noise(name: str, height: int, width: int, cell: int) -> NDArray[np.int32]:
+    """Random values 0 to 255 on a grid of that cell size, interpolated linearly between."""
+    grid = random_bytes(name, height // cell + 2, width // cell + 2).astype(np.int32)
+    rows, columns = np.arange(height), np.arange(width)
+    i, v = rows // cell, (rows % cell)[:, None]
+    j, u = columns // cell, (columns % cell)[None, :]
+    tall = grid[i] * (cell - v) + grid[i + 1] * v
+    value: NDArray[np.int32] = (tall[:, j] * (cell - u) + tall[:, j + 1] * u) // (cell * cell)
+    return value
+
+
+def background(name: str, height: int, width: int, colours: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """A picture [height, width, 3] between two colours [2, 3], rough at every scale."""
+    total = sum(weight for _, weight in OCTAVES)
+    mix = np.zeros((height, width), np.int32)
+    for cell, weight in OCTAVES:
+        mix += weight * smooth_noise(f"{name}/{cell}", height, width, cell)
+    # A sum of layers crowds in the middle; stretched by two about it, and cut.
+    mix = np.clip(2 * (mix // total) - 128, 0, 255)[..., None]
+    return ((colours[0] * (255 - mix) + colours[1] * mix) // 255).astype(np.uint8)
+
+
+def grain(name: str, height: int, width: int, strength: int) -> NDArray[np.uint8]:
+    """A tile of film grain, as bytes to be added modulo 256: about `strength` / 4 in standard deviation."""
+    bell = random_bytes(name, 4, height, width).astype(np.int32).sum(0) - 510  # standard deviation 148
+    return ((bell * strength + 296) // 592).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""The page people look at: a pure function of the set of results, and of the queue."""

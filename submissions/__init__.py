@@ -1,0 +1,1 @@
+"""From a checkpoint to a posted result: evaluate, queue, worker, verify, ledger."""

@@ -1,0 +1,209 @@
+"""Commands: evaluate, verify, submit, worker, ledger."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.home import Home
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder: model.safetensors and config.json.")],
+    suite: Annotated[str, typer.Option(help="The protocol; see `reelproof suites`.")] = "mini-v1",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own videos, FOLDER/class/*.mp4|avi|webm, judged with the settings of mini-v1."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+) -> None:
+    """Judge a checkpoint here, without the queue. The result is saved; the same call after a stop goes on."""
+    from bench.activity import working
+    from bench.data import open_folder, open_suite, suite_named
+    from bench.schema import STAGES
+    from submissions.evaluate import judge
+    from submissions.intake import keep
+
+    home = Home.default()
+    loaded, kept = keep(checkpoint, home)
+    with working(home, f"Judging {loaded.config.name}") as activity:
+        protocol = suite_named(suite)
+        if data is not None:
+            protocol, videos = open_folder(data, home, lambda words, share: activity(words, share * 0.1))
+        else:
+            videos = open_suite(protocol, home, lambda words, share: activity(words, share * 0.1))
+
+        def progress(stage: str, _state: str, words: str, share: float) -> None:
+            done = (STAGES.index(stage) + share) / len(STAGES)  # type: ignore[arg-type]
+            activity(f"{stage.replace('_', ' ')}: {words}", 0.1 + 0.9 * done)
+
+        stored = judge(kept, protocol, videos, home, device=device, progress=progress)
+    if as_json:
+        typer.echo(json.dumps([score.model_dump(mode="json") for score in stored.result.scores]))
+        return
+    _print_result(stored.result.model_dump(mode="json"), stored.folder)
+
+
+def verify(
+    row: Annotated[str, typer.Argument(help="Beginning of a result id, of an encoder hash, or of a model's name.")],
+    data: Annotated[Path | None, typer.Option(help="The folder, for a row on your own videos.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+) -> None:
+    """Run a row again from its kept weights with an empty cache: MATCH, WITHIN NOISE, DRIFT or MISMATCH.
+
+    Exit code 0 for the first two, 1 for the others. The verdict is kept in the ledger, beside the row.
+    """
+    from bench.activity import working
+    from bench.data import open_folder, open_suite, suite_named
+    from bench.schema import STAGES
+    from submissions.database import connect
+    from submissions.ledger import Ledger
+    from submissions.verify import find_row
+    from submissions.verify import verify as run_again
+
+    home = Home.default()
+    stored = find_row(home, row)
+    result = stored.result
+    if result.suite.startswith("local:") and data is None:
+        raise ValueError(f"{result.card.name} was judged on your own videos. Name their folder with --data.")
+    with working(home, f"Verifying {result.card.name}") as activity:
+        if data is not None:
+            suite, videos = open_folder(data, home, activity)
+        else:
+            suite = suite_named(result.suite)
+            videos = open_suite(suite, home, activity)
+
+        def progress(stage: str, _state: str, words: str, share: float) -> None:
+            done = (STAGES.index(stage) + share) / len(STAGES)  # type: ignore[arg-type]
+            activity(f"{stage.replace('_', ' ')}: {words}", done)
+
+        verified = run_again(stored, suite, videos, home, device=device, progress=progress)
+    words = f"{verified.verdict.name}: {verified.verdict.words}"
+    if verified.differs:
+        words += f" Environment: {'; '.join(verified.differs)}."
+    Ledger(connect(home.database_url)).record(
+        "verdict",
+        encoder_hash=result.card.encoder_hash,
+        suite=result.suite,
+        words=words,
+        submission_id=result.submission_id,
+        result_id=result.result_id,
+    )
+    typer.echo(words)
+    if verified.verdict.name not in ("MATCH", "WITHIN NOISE"):
+        raise typer.Exit(1)
+
+
+def submit(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder: model.safetensors and config.json.")],
+    suite: Annotated[str, typer.Option(help="The protocol; see `reelproof suites`.")] = "mini-v1",
+    name: Annotated[str, typer.Option(help="Shown on the board; the checkpoint's own name by default.")] = "",
+    owner: Annotated[str, typer.Option(help="Shown on the board.")] = "",
+    again: Annotated[bool, typer.Option(help="Queue a failed or rejected submission once more.")] = False,
+) -> None:
+    """Put a checkpoint into the queue. It is copied: what you change in the folder afterwards changes nothing."""
+    from bench.data import suite_named
+    from submissions.database import connect
+    from submissions.evaluate import Standing, card_of
+    from submissions.intake import keep
+    from submissions.ledger import Ledger
+    from submissions.queue import Queue
+    from submissions.schema import Status, Submission
+
+    home = Home.default()
+    protocol = suite_named(suite)
+    loaded, kept = keep(checkpoint, home)
+    clip = protocol.clip
+    if refusal := loaded.encoder.accepts(clip.num_frames, clip.size, clip.size):
+        raise ValueError(f"{suite} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
+    card = card_of(loaded, Standing(name=name, owner=owner))
+    engine = connect(home.database_url)
+    entry, new = Queue(engine).add(
+        Submission(
+            name=card.name,
+            architecture=card.architecture,
+            suite=suite,
+            checkpoint=str(kept),
+            encoder_hash=card.encoder_hash,
+            owner=owner,
+        )
+    )
+    if not new and again and entry.status in (Status.FAILED, Status.REJECTED):
+        Queue(engine).move(entry.id, Status.QUEUED)
+        typer.echo(f"Submission {entry.id}, {entry.submission.name}, is queued once more.")
+    elif not new:
+        hint = f" {entry.note} Use --again to try once more." if entry.note else ""
+        typer.echo(f"These weights are known: submission {entry.id}, {entry.submission.name}, is {entry.status}.{hint}")
+    else:
+        Ledger(engine).record(
+            "admitted",
+            encoder_hash=card.encoder_hash,
+            suite=suite,
+            words=f"{card.name}: {loaded.report.loaded} of {loaded.report.expected} trunk tensors loaded",
+            submission_id=entry.id,
+        )
+        typer.echo(
+            f"Submission {entry.id}, {card.name} ({card.architecture}, {card.encoder_hash[:8]}), is queued for {suite}."
+        )
+
+
+def worker(
+    until_idle: Annotated[bool, typer.Option(help="Stop once nothing waits, instead of watching for more.")] = False,
+    anchors: Annotated[
+        str,
+        typer.Option(help="Which missing anchors to queue behind a submission: `random,supervised`, one, or `none`."),
+    ] = "random,supervised",
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+) -> None:
+    """Judge what waits in the queue. May be stopped at any moment; nothing is lost."""
+    from submissions.anchors import ANCHORS
+    from submissions.worker import Worker
+
+    asked = [word.strip() for word in anchors.split(",") if word.strip() not in ("", "none")]
+    if unknown := [word for word in asked if word not in ANCHORS]:
+        raise ValueError(f"There is no anchor {', '.join(unknown)}. There is: {', '.join(ANCHORS)}.")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    kinds = [kind for kind in ANCHORS if kind in asked]
+    Worker(Home.default(), device=device, anchors=kinds).run(until_idle=until_idle)
+
+
+def ledger(as_json: Annotated[bool, typer.Option("--json", help="Print the lines as JSON.")] = False) -> None:
+    """Every admission, score and verdict, oldest first."""
+    from submissions.database import connect
+    from submissions.ledger import Ledger
+
+    events = Ledger(connect(Home.default().database_url)).events()
+    if as_json:
+        typer.echo(json.dumps([event.model_dump(mode="json") for event in events]))
+        return
+    table = Table("time (UTC)", "event", "encoder", "suite", "words")
+    for event in events:
+        table.add_row(f"{event.time:%Y-%m-%d %H:%M:%S}", event.event, event.encoder_hash[:8], event.suite, event.words)
+    Console().print(table)
+
+
+def _print_result(result: dict[str, object], folder: Path) -> None:
+    """The scores as a table, and what a reader must know."""
+    from bench.schema import Result
+
+    read = Result.model_validate(result)
+    table = Table("stage", "data", "score", "model", "value", "95 % interval", "chance", "n", "sources")
+    for score in read.scores:
+        if score.condition.severity:
+            continue  # twenty conditions a model: they are in the file and on the row's page
+        shown = [None if x is None else f"{100 * x:.1f}" for x in (score.value, score.low, score.high, score.chance)]
+        interval = f"{shown[1]} to {shown[2]}" if shown[1] is not None else ""
+        words = (score.stage.replace("_", " "), score.dataset, score.metric, score.model)
+        table.add_row(*words, shown[0] or score.note, interval, shown[3] or "", str(score.n), str(score.clusters))
+    console = Console()
+    console.print(table)
+    for remark in read.remarks:
+        console.print(f"[yellow]{remark}[/yellow]")
+    console.print(
+        f"{read.card.name} under {read.suite} ({read.suite_hash[:12]}, {read.suite_status}). Saved in {folder}"
+    )

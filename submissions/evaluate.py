@@ -1,0 +1,77 @@
+"""A checkpoint folder and the harness, joined: what `reelproof evaluate` and the worker both do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reference_models.checkpoints.load import Loaded, load
+
+from bench.data import reference_logits
+from bench.home import Home
+from bench.results import StoredResult, write_result
+from bench.run import Progress, Videos, bare_card, evaluate
+from bench.schema import Card
+from bench.suites.protocol import Suite
+from reference_models.backbones import build
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a row stands on the board, apart from its numbers."""
+
+    name: str = ""
+    anchor: str = ""
+    owner: str = ""
+
+
+def judge(
+    checkpoint: Path,
+    suite: Suite,
+    videos: Mapping[str, Videos],
+    home: Home,
+    *,
+    standing: Standing | None = None,
+    submission_id: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    before_writing: Callable[[], None] | None = None,
+) -> StoredResult:
+    """Load a checkpoint folder, run every stage, write the result folder.
+
+    Raises:
+        ValueError: If the checkpoint does not load whole, or the harness refuses it; the sentence says what to do.
+    """
+    loaded = load(checkpoint)
+    evaluation = evaluate(
+        loaded.encoder,
+        suite,
+        videos,
+        student=lambda: build(suite.distillation.student),
+        cache=home.cache,
+        card=card_of(loaded, standing or Standing()),
+        reference_logits=reference_logits(suite),
+        load_report=loaded.report,
+        submission_id=submission_id,
+        device=device,
+        progress=progress,
+    )
+    if before_writing is not None:
+        before_writing()
+    return write_result(home.results, evaluation.result, evaluation.rows, evaluation.grams)
+
+
+def card_of(loaded: Loaded, standing: Standing) -> Card:
+    """The encoder's card: what the checkpoint declares, and how the row stands."""
+    config = loaded.config
+    return bare_card(loaded.encoder).model_copy(
+        update={
+            "name": standing.name or config.name,
+            "anchor": standing.anchor,
+            "owner": standing.owner or config.owner,
+            "pretext": config.pretext,
+            "family": config.family,
+            "pretrained_on": config.pretrained_on,
+            "licence": config.licence,
+            "recipe": config.recipe,
+        }
+    )
