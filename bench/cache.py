@@ -58,7 +58,7 @@ class Cache:
     def put(self, kind: str, key: Key, arrays: Arrays) -> None:
         """Store the arrays under the key; whole or not at all."""
         content = save(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata={"key": json.dumps(key)}
+            {name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata={"key": json.dumps(key)}
         )
         write_atomically(self.path(kind, key), content)
 

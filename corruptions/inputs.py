@@ -30,9 +30,7 @@ def check_frames(frames: Any) -> None:
         )
     dtype = str(frames.dtype).removeprefix("torch.")
     if dtype != "uint8":
-        raise ValueError(
-            f"frames are {dtype}; expected uint8, 0 to 255: noise comes before scaling and normalisation"
-        )
+        raise ValueError(f"frames are {dtype}; expected uint8, 0 to 255: noise comes before scaling and normalisation")
     shape = tuple(frames.shape)
     if len(shape) < 3:
         raise ValueError(f"frames have shape {shape}; expected a clip [T, H, W, 3] or a frame [H, W, 3]")
@@ -68,9 +66,7 @@ def corner(region: tuple[int, int, int, int] | None, height: int, width: int) ->
     try:
         top, left, full_height, full_width = (operator.index(number) for number in region)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"region is {region!r}; expected four integers (top, left, full height, full width)"
-        ) from None
+        raise ValueError(f"region is {region!r}; expected four integers (top, left, full height, full width)") from None
     if top < 0 or left < 0 or top + height > full_height or left + width > full_width:
         raise ValueError(
             f"frames of {height} x {width} at top {top}, left {left} do not lie inside a full frame "

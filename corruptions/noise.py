@@ -12,15 +12,17 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import arrays, inputs
+from corruptions import inputs
 from corruptions.bits import frame_keys
-from corruptions.definition import Definition, checked_severity
+from corruptions.definition import TABLES, Definition, checked_severity
+from corruptions.tables import mean_shift
 
 if TYPE_CHECKING:
     import torch
@@ -79,18 +81,20 @@ def corrupt(
     compiled = _wants_compiled(engine, frames)
 
     # A tensor in the processor's memory and the array that `numpy()` makes of it are the same bytes.
-    given: Any = frames.numpy() if inputs.is_tensor(frames) and compiled else frames
-    if inputs.is_tensor(given):
+    given: Any = frames
+    torch = sys.modules["torch"] if inputs.is_tensor(given) else None
+    if torch and not compiled:
         name, most = "tensors", TENSOR_BLOCK if given.device.type == "cpu" else ACCELERATOR_BLOCK
-        out: Any = sys.modules["torch"].empty(given.shape, dtype=given.dtype, device=given.device)
+        out: Any = torch.empty(given.shape, dtype=torch.uint8, device=given.device)
     else:
         name, most = "compiled" if compiled else "arrays", ARRAY_BLOCK
+        given = given.numpy() if torch else given
         out = np.empty(given.shape, np.uint8)
+
     if 0 not in given.shape:
-        # numba and torch are loaded by those who use them.
-        add_noise = importlib.import_module(f"corruptions.{name}").add_noise
+        add_noise = importlib.import_module(f"corruptions.{name}").add_noise  # numba and torch: when they are used
         frames_FRC3, out_FRC3 = (x.reshape(-1, *x.shape[-3:]) for x in (given, out))
-        for at_F, at_R in _blocks(*frames_FRC3.shape[:3], most):
+        for at_F, at_R in _blocks(frames_FRC3.shape, most):
             add_noise(
                 _values(frames_FRC3[at_F, at_R]),
                 keys_F2[at_F],
@@ -100,11 +104,13 @@ def corrupt(
                 3 * left,
                 _values(out_FRC3[at_F, at_R]),
             )
-    return sys.modules["torch"].from_numpy(out) if inputs.is_tensor(frames) and compiled else out
+    noisy: Frames = torch.from_numpy(out) if torch and compiled else out
+    return noisy
 
 
-def _blocks(num_frames: int, num_rows: int, num_columns: int, most: int) -> Iterator[tuple[slice, slice]]:
+def _blocks(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, slice]]:
     """Frames and rows of about `most` values: some whole frames, or some rows of one frame."""
+    num_frames, num_rows, num_columns, _ = shape
     rows = max(1, min(num_rows, most // (3 * num_columns)))
     frames = max(1, most // (3 * num_columns * num_rows))
     for f in range(0, num_frames, frames):
@@ -134,3 +140,36 @@ def _wants_compiled(engine: Engine, frames: Any) -> bool:
 @cache
 def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One definition as a corruption that the conformance kit can judge (see `corruptions.conformance.Corruption`)."""
+
+    definition: Definition
+
+    works_on: ClassVar[Literal["value"]] = "value"
+    is_random: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The definition's full name."""
+        return self.definition.name
+
+    @property
+    def mean_shift(self) -> tuple[float, ...]:
+        """The most that the expected mean of any frame can move, severities 1 to 5, in grey levels."""
+        constants = TABLES[self.definition.table].constants[self.definition.family]
+        return tuple(float(np.abs(mean_shift(self.definition.family, c)).max()) for c in constants)
+
+    def __call__(
+        self,
+        frames: "Frames",
+        severity: int,
+        *,
+        video_id: str,
+        frame_numbers: "FrameNumbers",
+        region: tuple[int, int, int, int] | None = None,
+    ) -> "Frames":
+        """See `corrupt`."""
+        return corrupt(frames, self.definition, severity, video_id=video_id, frame_numbers=frame_numbers, region=region)

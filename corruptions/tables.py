@@ -88,7 +88,8 @@ def _gaussian(constant: float) -> NDArray[np.float64]:
 def _speckle(constant: float) -> NDArray[np.float64]:
     """Source: clip(x + x N(0, c)). Black stays black."""
     x, k = np.ogrid[1:VALUES, :VALUES]
-    return np.vstack([np.ones((1, VALUES)), _normal_below(((k + 1) / x - 1) / constant)])
+    below: NDArray[np.float64] = np.vstack([np.ones((1, VALUES)), _normal_below(((k + 1) / x - 1) / constant)])
+    return below
 
 
 def _impulse(constant: float) -> NDArray[np.float64]:
@@ -97,7 +98,9 @@ def _impulse(constant: float) -> NDArray[np.float64]:
     x / 255 * 255 truncates back to x for every 8-bit x, so what is not replaced stays.
     """
     x, k = np.ogrid[:VALUES, :VALUES]
-    return constant / 2 + (1 - constant) * (k >= x)
+    kept = np.where(k >= x, 1 - constant, 0.0)
+    below: NDArray[np.float64] = constant / 2 + kept
+    return below
 
 
 def _shot(constant: float) -> NDArray[np.float64]:

@@ -60,7 +60,7 @@ def add_noise(
 
 
 def _mix(z: Tensor, shift: int, shifted: Tensor) -> None:
-    """z ^= z >> shift, as if z were unsigned."""
+    """Do `z ^= z >> shift` as if z were unsigned."""
     torch.bitwise_right_shift(z, shift, out=shifted)
     shifted &= MASK >> shift
     z ^= shifted

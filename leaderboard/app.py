@@ -14,12 +14,13 @@ from fastapi.responses import JSONResponse
 
 from bench.schema import Frozen, content_hash
 from leaderboard.board import board_page
-from leaderboard.model_page import row_page, row_view
+from leaderboard.model_page import row_page
 from leaderboard.notes_page import notes_page
-from leaderboard.pages import GRADIO_CSS, STATIC, theme
+from leaderboard.pages import STATIC, gradio_css, theme
 from leaderboard.progress import jobs, works
 from leaderboard.queue_page import queue_page
 from leaderboard.ranking import Ranks
+from leaderboard.row_view import row_view
 from leaderboard.source import Source
 from leaderboard.tables import Asked, board
 from leaderboard.views import BoardView, LiveView, RowView
@@ -93,7 +94,7 @@ def build_app(source: Source, *, mount: Callable[[FastAPI], None] | None = None)
         _blocks(),
         path="/",
         theme=theme(),
-        css=GRADIO_CSS,
+        css=gradio_css(),
         favicon_path=str(STATIC / "favicon.png"),
         footer_links=[],
         run_history=False,

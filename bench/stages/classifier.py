@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.cache import Arrays
+from bench.cache import Arrays, Key
 from bench.names import Name, generator
-from bench.stages.case import Report
+from bench.stages.case import Case, Report
 from bench.suites.protocol import TrainingCard
-from bench.training import Plan
+from bench.training import Kept, Plan
 
 
 class FinetunedModel(nn.Module):
@@ -127,3 +127,9 @@ def share_of(report: Report, words: str, number: int, count: int) -> Report:
         report(f"{words}: {more}", (number + share) / count)
 
     return tell
+
+
+def kept(case: Case, key: Key) -> Kept:
+    """Where the state of the training with this key is kept."""
+    path = case.cache.path("training", key)
+    return Kept(case.training / path.stem[:24], key)

@@ -31,6 +31,7 @@ from bench.stages.classifier import (
     changed,
     epochs_of,
     fill,
+    kept,
     plan_of,
     recolour,
     share_of,
@@ -39,7 +40,7 @@ from bench.stages.classifier import (
     weights_of,
 )
 from bench.suites.protocol import TrainingCard
-from bench.training import Batch, Kept, Loss, MakeBatch, TrainingLog, train
+from bench.training import Batch, Loss, MakeBatch, TrainingLog, train
 
 FEATURES_ONLY = "This encoder gives features only (its weights cannot be trained), so it is not finetuned."
 
@@ -234,9 +235,3 @@ def label_loss(normalisation: Normalisation, label_smoothing: float) -> Loss:
         return value, {"accuracy": right}
 
     return loss
-
-
-def kept(case: Case, key: Key) -> Kept:
-    """Where the state of the training with this key is kept."""
-    path = case.cache.path("training", key)
-    return Kept(case.training / path.stem[:24], key)

@@ -14,9 +14,10 @@ Whoever changes what a pixel is raises PIXEL_CONTRACT. Letters: T frames, H heig
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -77,6 +78,27 @@ def decode_frames(path: Path) -> Iterator[Frames]:
             yield frame_HW3
     if shape is None:
         raise UndecodableVideo(f"{path} holds no frame that can be decoded.")
+
+
+class Promise(NamedTuple):
+    """What a file's header says of its video; not counted, and not always true."""
+
+    num_frames: int
+    height: int
+    width: int
+
+
+def promised(path: Path) -> Promise:
+    """Length and size as the header has them, without decoding: for estimates.
+
+    Raises:
+        UndecodableVideo: The file is missing or no video.
+    """
+    with _opened(path) as (container, stream):
+        num_frames = stream.frames
+        if num_frames == 0 and container.duration is not None and stream.guessed_rate is not None:
+            num_frames = int(container.duration / av.time_base * stream.guessed_rate)
+        return Promise(max(num_frames, 1), stream.height, stream.width)
 
 
 @contextmanager
@@ -153,9 +175,9 @@ def _to_rgb(path: Path, picture: VideoFrame, converter: VideoReformatter) -> Fra
             f"{path}: {picture.format.name} cannot be converted to RGB ({_reason(error)})."
         ) from error
     frame_HW3: Frames = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-    if "DISPLAYMATRIX" in picture.side_data:
-        matrix = picture.side_data["DISPLAYMATRIX"]
-        frame_HW3 = _turned(path, frame_HW3, struct.unpack("<9i", bytes(matrix)))
+    side_data = cast(Mapping[str, bytes], picture.side_data)
+    if "DISPLAYMATRIX" in side_data:
+        frame_HW3 = _turned(path, frame_HW3, struct.unpack("<9i", bytes(side_data["DISPLAYMATRIX"])))
     return np.ascontiguousarray(frame_HW3)
 
 

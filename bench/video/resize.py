@@ -11,7 +11,6 @@ Letters: T frames, H W source height and width, h w those of the result.
 
 from functools import cache, lru_cache
 from importlib.util import find_spec
-from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +113,7 @@ def resize_region(region_THW3: Frames, native: Size, resize: Size, crop: Crop | 
 
 
 def _with_numba(region_THW3: Frames, rows: Taps, columns: Taps) -> Frames:
-    from bench.video.resize_compiled import resize_frames
+    from bench.video.resize_compiled import resize_frames  # noqa: PLC0415 - numba is an extra, and slow to import
 
     out_Thw3 = np.empty((len(region_THW3), len(rows.first), len(columns.first), 3), dtype=np.uint8)
     # A strided view would be compiled, and run, as another function.
@@ -186,7 +185,6 @@ def _taps(num_in: int, num_out: int, begin: int, length: int) -> Taps:
         rows.append([int(0.5 + weight / total * (1 << PRECISION_BITS)) for weight in weights])
     start, end = lows[0], max(low + len(row) for low, row in zip(lows, rows, strict=True))
     # Every row gets the same number of taps: those too many weigh nothing, and lie within the region.
-    num_taps = min(ceil(support) * 2 + 1, end - start)
     num_taps = max(len(row) for row in rows)
     first = np.empty(length, dtype=np.int32)
     table = np.zeros((length, num_taps), dtype=np.int32)

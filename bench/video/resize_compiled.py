@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, boundscheck=False)
 def resize_frames(
     frames_THW3: NDArray[np.uint8],
     first_h: NDArray[np.int32],
@@ -18,7 +18,7 @@ def resize_frames(
     out_Thw3: NDArray[np.uint8],
 ) -> None:
     """Rows are narrowed first, then columns; both round to uint8, as Pillow does."""
-    num_frames, height, width, _ = frames_THW3.shape
+    num_frames, height, _, _ = frames_THW3.shape
     out_height, out_width = len(first_h), len(first_w)
     taps_h, taps_w = weight_hK.shape[1], weight_wK.shape[1]
     half = np.int32(1 << 21)

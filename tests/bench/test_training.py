@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,35 +96,30 @@ def test_stopped_anywhere_and_started_again_gives_the_same_weights_to_the_bit(op
     assert parts_log == whole_log
 
 
-def test_killed_at_a_random_moment_and_started_again_gives_the_same_weights_to_the_bit(tmp_path):
+def test_killed_and_started_again_gives_the_same_weights_to_the_bit(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent(f"""
+        import os
+        import signal
         import sys
-        import time
         from pathlib import Path
-        sys.path[:0] = {[os.getcwd(), os.path.dirname(__file__)]!r}
-        import torch
+        sys.path[:0] = {[str(Path.cwd()), str(Path(__file__).parent)]!r}
+        import bench.training
         import test_training
-        from bench.training import Kept
-        torch.set_num_threads(1)
-        def slow(words, share):
-            Path({str(tmp_path / "share")!r}).write_text(str(share))
-            time.sleep(0.02)
-        test_training.training_every_step()
-        kept = Kept(Path({str(tmp_path / "state")!r}), {{}}, every_s=0.0)
-        print(test_training.run(kept=kept, report=slow)[0])
+        def report(words, share):
+            if share > float(sys.argv[1]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        bench.training.REPORT_EVERY_S = -1.0
+        kept = bench.training.Kept(Path({str(tmp_path / "state")!r}), {{}}, every_s=0.0)
+        print(test_training.run(kept=kept, report=report)[0])
         """)
     )
-    torch_threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen([sys.executable, program], env=torch_threads)
-    while not (tmp_path / "share").exists() and first.poll() is None:
-        time.sleep(0.01)
-    time.sleep(0.15)
-    first.send_signal(signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([sys.executable, program, "0.5"], env=one_thread, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "state" / "state.safetensors").exists()
-    again = subprocess.run([sys.executable, program], env=torch_threads, capture_output=True, text=True, check=True)
+    again = subprocess.run([sys.executable, program, "1"], env=one_thread, capture_output=True, text=True, check=True)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -132,13 +127,6 @@ def test_killed_at_a_random_moment_and_started_again_gives_the_same_weights_to_t
         assert again.stdout.strip() == run()[0]
     finally:
         torch.set_num_threads(threads)
-
-
-def training_every_step():
-    """For the program above."""
-    import bench.training
-
-    bench.training.REPORT_EVERY_S = -1.0
 
 
 def test_draws_of_the_caller_go_on_as_if_nothing_had_been_trained():
@@ -285,7 +273,7 @@ def test_bf16_trains_float32_weights():
 def test_progress_says_step_loss_and_speed(share):
     told = []
     run(report=lambda words, done: told.append((words, done)))
-    words = dict((round(done, 6), words) for words, done in told)[share]
+    words = {round(done, 6): words for words, done in told}[share]
     assert words.startswith(f"step {round(share * 30)} of 30, loss ")
     assert "accuracy" in words
     assert words.endswith("videos/s")

@@ -77,7 +77,7 @@ class Stage:
         """Lay the film grain over finished frames, in place."""
         if not self.grain_strength:
             return
-        tile = grain(f"{self.look}/grain", HEIGHT + GRAIN_TILE, WIDTH + GRAIN_TILE, self.grain_strength)[..., None]
+        tile = grain(f"{self.look}/grain", HEIGHT + GRAIN_TILE, WIDTH + GRAIN_TILE, self.grain_strength)
         for frame, offset in zip(frames, self.grain_offsets, strict=True):
             i, j = divmod(offset, GRAIN_TILE)
             frame += tile[i : i + HEIGHT, j : j + WIDTH]

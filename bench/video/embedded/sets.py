@@ -32,8 +32,8 @@ Split = Literal["pretrain", "pretrain-long", "train", "validation", "test"]
 
 CLASSES: dict[Family, tuple[str, ...]] = {"appearance": appearance.CLASSES, "motion": motion.CLASSES}
 NUM_GROUPS: dict[Family, dict[Split, int]] = {
-    "appearance": {"pretrain": 80, "pretrain-long": 80, "train": 40, "validation": 14, "test": 40},
-    "motion": {"pretrain": 130, "pretrain-long": 130, "train": 60, "validation": 20, "test": 60},
+    "appearance": {"pretrain": 80, "pretrain-long": 80, "train": 40, "validation": 8, "test": 40},
+    "motion": {"pretrain": 120, "pretrain-long": 120, "train": 60, "validation": 10, "test": 60},
 }
 NUM_FRAMES: dict[Split, int] = {"pretrain": 64, "pretrain-long": 144, "train": 64, "validation": 64, "test": 64}
 """The long videos are for pretext tasks that need 132 frames and more."""
@@ -188,7 +188,7 @@ def _sweep(place: Path) -> None:
 def _draw_stage(group: str, video: str, num_frames: int) -> Stage:
     """What is behind the figures: the look of the group, the camera and the grain's course of the video."""
     shared, own = Draws(f"{group}/stage"), Draws(f"{video}/stage")
-    grain_strength = shared.between(0, 32)
+    grain_strength = shared.between(0, 8)
     return Stage(
         look=group,
         colours=draw_colour_pair(shared, 120),

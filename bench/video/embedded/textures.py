@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from bench.video.embedded.draws import random_bytes
 
-OCTAVES = ((64, 8), (24, 5), (8, 3), (3, 3))
+OCTAVES = ((64, 8), (24, 5), (8, 3), (3, 3), (1, 3))
 """Cell size in pixels and weight of each layer of a background, coarse to fine; the finest survives the encoder."""
 
 
@@ -32,6 +32,10 @@ def background(name: str, height: int, width: int, colours: NDArray[np.int32]) -
 
 
 def grain(name: str, height: int, width: int, strength: int) -> NDArray[np.uint8]:
-    """A tile of film grain, as bytes to be added modulo 256: about `strength` / 4 in standard deviation."""
+    """A tile of film grain [height, width, 3], as bytes to be added modulo 256; grey, so one value a pixel.
+
+    Its standard deviation is about a quarter of `strength`.
+    """
     bell = random_bytes(name, 4, height, width).astype(np.int32).sum(0) - 510  # standard deviation 148
-    return ((bell * strength + 296) // 592).astype(np.uint8)
+    one = ((bell * strength + 296) // 592).astype(np.uint8)
+    return np.repeat(one[..., None], 3, axis=2)

@@ -1,0 +1,302 @@
+"""Distillation: does a small student learn more when this model teaches it?
+
+A freshly initialised student is trained four times with the same seed and budget: *alone* on the labels, taught by the
+*submission*, by the suite's *reference* teacher, and by *both*. Teachers are tables of logits over fixed clips of the
+training videos; no teacher runs while a student learns. The submission's table comes from its finetuned models: the
+student of the i-th seed is taught by the finetuned model of the i-th seed, so the spread over seeds holds the teacher's.
+
+Source: Hinton et al., "Distilling the knowledge in a neural network", 2015: cross-entropy with soft targets at a
+temperature T, times T^2, beside cross-entropy with the labels. The paper we follow gives no formula, so these are ours:
+- two teachers speak as one: the arithmetic mean of their softened probabilities (not of their logits, where the more
+  confident teacher would decide);
+- the student sees the very clips the teachers saw, mirrored or brightened as the card says, but not cropped elsewhere;
+- the soft term is a Kullback-Leibler divergence, so it is zero for a perfect student.
+
+Shapes: N training and validation videos in this order, V views, K classes, M teachers, B clips of a batch.
+"""
+
+import hashlib
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.cache import Key
+from bench.encoder import TorchEncoder, normalise
+from bench.forward import arithmetic, logits
+from bench.guesses import Guesses, StageOutput, rank_labels
+from bench.names import generator, seed_of
+from bench.schema import CLEAN, Normalisation
+from bench.stages import finetune
+from bench.stages.case import Case
+from bench.stages.classifier import (
+    FinetunedModel,
+    changed,
+    epochs_of,
+    fill,
+    kept,
+    plan_of,
+    recolour,
+    share_of,
+    shuffled,
+    stacked,
+    weights_of,
+)
+from bench.suites.protocol import Distillation
+from bench.training import Batch, Loss, MakeBatch, train
+
+Arm = Literal["alone", "submission", "reference", "both"]
+Table = NDArray[np.float32]
+"""A teacher: logits [N, V, K]."""
+
+STUDENT_COLOURS = Normalisation()
+"""Students of all submissions see the same colours, so that arms without the submission are computed once."""
+
+BLOCK_VIDEOS = 32
+
+
+def run(case: Case) -> StageOutput:
+    """Guesses of every arm's students for the test videos; the model is named by the arm."""
+    if case.encoder.trunk is None:
+        return StageOutput(remarks=(finetune.FEATURES_ONLY + " It teaches no student.",))
+    settings = case.suite.distillation
+    reference = checked_reference(case)
+    arms: tuple[Arm, ...] = (
+        ("alone", "submission") if reference is None else ("alone", "submission", "reference", "both")
+    )
+    parts = [(seed, arm) for seed in settings.seeds for arm in arms]
+    guesses: list[Guesses] = []
+    facts: dict[str, float | int | str] = {}
+    for number, (seed, arm) in enumerate(parts):
+        shared = case.reporting(share_of(case.report, f"student {arm}, seed {seed}", number, len(parts)))
+        student, key, facts_of_fit = fit(shared, arm, seed)
+        said = logits(_as_encoder(shared, student), student, key, "test", case.suite.views.test)[CLEAN]
+        guesses.append(
+            Guesses("distillation", case.dataset.name, case.dataset.test.ids, rank_labels(said), model=arm, seed=seed)
+        )
+        facts |= {f"{word}.{arm}.{seed}": value for word, value in facts_of_fit.items()}
+    remarks = () if reference is not None else (f"{case.dataset.name} has no reference teacher: no student of one.",)
+    return StageOutput(tuple(guesses), facts=facts, remarks=remarks)
+
+
+def fit(case: Case, arm: Arm, seed: int) -> tuple[FinetunedModel, Key, dict[str, float]]:
+    """The student of an arm, the key that names it, and what is told of its training. From the cache where it is there."""
+    settings = case.suite.distillation
+    key: Key = {
+        "stage": case.suite.stage_hash("distillation"),
+        "dataset": case.dataset.name,
+        "arm": arm,
+        "seed": seed,
+    }
+    if arm in ("submission", "both"):
+        key["encoder"] = case.encoder_hash
+    student = untrained_student(case, seed)
+    stored = case.cache.get("student", key)
+    if stored is None:
+        started = time.monotonic()
+        lesson = Lesson(case, teachers(case, arm, seed), seed, settings)
+        log = train(
+            student,
+            taught_loss(settings),
+            lesson.batch,
+            plan_of(settings.card, settings.card.learning_rates[0], lesson.steps, case.suite.precision),
+            names=("distillation", seed),
+            device=case.device,
+            report=case.report,
+            kept=kept(case, key),
+        )
+        stored = {**weights_of(student), "fact/loss": np.array(log.last("loss"))}
+        case.cache.put("student", key, stored)
+        kept(case, key).forget()
+        seconds = time.monotonic() - started
+    else:
+        seconds = 0.0
+        fill(student, stored)
+    student.to(case.device).eval()
+    return student, key, {"final_loss": float(stored["fact/loss"].item()), "seconds": round(seconds, 1)}
+
+
+def teachers(case: Case, arm: Arm, seed: int) -> tuple[Table, ...]:
+    """The tables that teach in an arm."""
+    found = []
+    if arm in ("submission", "both"):
+        found.append(submission_logits(case, seed))
+    if arm in ("reference", "both"):
+        table = checked_reference(case)
+        assert table is not None, "this arm runs only where there is a reference"
+        found.append(table)
+    return tuple(found)
+
+
+def submission_logits(case: Case, seed: int) -> Table:
+    """What the submission's finetuned model says of the fixed training clips."""
+    place = case.suite.distillation.seeds.index(seed)
+    finetuned_seeds = case.suite.finetune.seeds
+    fitted = finetune.fit_and_tell(case, finetuned_seeds[place % len(finetuned_seeds)])
+    return teacher_logits(case, fitted.model, fitted.key)
+
+
+def teacher_logits(case: Case, model: nn.Module, key: Key) -> Table:
+    """A model's logits on the fixed clips of training and validation videos; also makes a suite's reference table.
+
+    Blocks of videos are kept in the cache: a kill loses one block.
+    """
+    views = case.suite.distillation.views
+    videos = taught_videos(case)
+    blocks = []
+    for at in range(0, len(videos), BLOCK_VIDEOS):
+        case.report("teacher's logits", at / len(videos))
+        block = videos[at : at + BLOCK_VIDEOS]
+        block_key = {
+            "model": key,
+            "clips": [case.suite.clip_set(case.dataset.name, split, views) for split in ("train", "validation")],
+            "normalisation": case.encoder.normalisation.model_dump(mode="json"),
+            "videos": [video_id for _, video_id, _ in block],
+        }
+        stored = case.cache.get("teacher", block_key)
+        if stored is None:
+            clips = np.concatenate([case.clips.views(split, video_id, views) for split, video_id, _ in block])
+            stored = {"logits_NVK": _read(case, model, clips).reshape(len(block), views, -1)}
+            case.cache.put("teacher", block_key, stored)
+        blocks.append(stored["logits_NVK"])
+    return np.concatenate(blocks)
+
+
+def taught_videos(case: Case) -> list[tuple[str, str, int]]:
+    """(split, video id, label) of the rows of a teacher's table."""
+    sets = (("train", case.dataset.train), ("validation", case.dataset.validation))
+    return [
+        (split, video_id, int(label))
+        for split, one in sets
+        for video_id, label in zip(one.ids, one.labels, strict=True)
+    ]
+
+
+def table_digest(table_NVK: Table) -> str:
+    """SHA-256 over a table's shape and little-endian bytes: what a suite declares of its reference."""
+    content = np.ascontiguousarray(table_NVK, dtype="<f4")
+    return hashlib.sha256(str(content.shape).encode() + content.tobytes()).hexdigest()
+
+
+def checked_reference(case: Case) -> Table | None:
+    """The reference teacher's table, if there is one and it is the one that the suite declares.
+
+    Raises:
+        ValueError: If its shape or digest is another.
+    """
+    table = case.reference_logits
+    if table is None:
+        return None
+    expected = (len(taught_videos(case)), case.suite.distillation.views, case.num_classes)
+    if table.shape != expected:
+        raise ValueError(
+            f"The reference teacher's logits for {case.dataset.name} have the shape {table.shape}; training and "
+            f"validation videos, views and classes make {expected}."
+        )
+    declared = case.suite.distillation.reference_digest.get(case.dataset.name)
+    if declared is not None and table_digest(table) != declared:
+        raise ValueError(
+            f"The reference teacher's logits for {case.dataset.name} have the digest {table_digest(table)[:12]}; "
+            f"{case.suite.name} declares {declared[:12]}. Restore the file that came with the suite."
+        )
+    return table
+
+
+def untrained_student(case: Case, seed: int) -> FinetunedModel:
+    """A student as every arm of this seed begins with."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed_of("distillation", seed, "student"))
+        trunk = case.student()
+        width = getattr(trunk, "feature_dim", None)
+        assert isinstance(width, int), "a student's factory makes a backbone"
+        return FinetunedModel(trunk, width, case.num_classes, case.suite.distillation.card)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Which clip, with which teachers' words, is learnt from in which step."""
+
+    case: Case
+    teachers: tuple[Table, ...]
+    seed: int
+    settings: Distillation
+
+    @property
+    def steps(self) -> int:
+        """Until every video was seen once an epoch."""
+        card = self.settings.card
+        return math.ceil(card.epochs * len(taught_videos(self.case)) / card.batch_size)
+
+    @property
+    def batch(self) -> MakeBatch:
+        """From step to batch: one of a video's fixed clips an epoch, its label, what the teachers say of it [B, M, K]."""
+        card, clips, views = self.settings.card, self.case.clips, self.settings.views
+        videos, order = taught_videos(self.case), shuffled("distillation", self.seed)
+
+        def make(step: int) -> Batch:
+            rows = order(step, card.batch_size, len(videos))
+            examples = []
+            for row, epoch in zip(rows, epochs_of(step, card.batch_size, len(videos)), strict=True):
+                split, video_id, label = videos[row]
+                rng = generator("distillation", self.seed, epoch, video_id)
+                view = int(rng.integers(views))
+                example = changed(clips.views(split, video_id, views)[view], card, rng)
+                example["labels"] = np.asarray(label)
+                if self.teachers:
+                    example["teachers"] = np.stack([table[row, view] for table in self.teachers])
+                examples.append(example)
+            return Batch(tuple(videos[row][1] for row in rows), stacked(examples))
+
+        return make
+
+
+def taught_loss(settings: Distillation) -> Loss:
+    """(1 - w) cross-entropy with the labels + w T^2 KL(teachers || student); cross-entropy alone without teachers."""
+
+    def loss(student: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        clips_BTHWC = recolour(batch["clips"], batch["brightness"], batch["contrast"])
+        logits_BK = student(normalise(clips_BTHWC, STUDENT_COLOURS))
+        labels_loss = functional.cross_entropy(
+            logits_BK, batch["labels"], label_smoothing=settings.card.label_smoothing
+        )
+        right = (logits_BK.detach().argmax(1) == batch["labels"]).float().mean()
+        if "teachers" not in batch:
+            return labels_loss, {"accuracy": right}
+        soft_loss = soft_divergence(logits_BK, batch["teachers"], settings.temperature)
+        weight = settings.teacher_weight
+        return (1 - weight) * labels_loss + weight * soft_loss, {"accuracy": right, "soft": soft_loss.detach()}
+
+    return loss
+
+
+def soft_divergence(logits_BK: Tensor, teachers_BMK: Tensor, temperature: float) -> Tensor:
+    """T^2 times the divergence of the student from the teachers' mean softened probabilities, a mean over clips."""
+    targets_BK = (teachers_BMK / temperature).softmax(2).mean(1)
+    log_said_BK = (logits_BK / temperature).log_softmax(1)
+    return temperature**2 * functional.kl_div(log_said_BK, targets_BK, reduction="batchmean")
+
+
+def _as_encoder(case: Case, student: FinetunedModel) -> Case:
+    """The case with the student for an encoder: its outputs are cached without the submission's name."""
+    name = case.suite.distillation.student
+    encoder = TorchEncoder(student.trunk, name=name, architecture=name, normalisation=STUDENT_COLOURS)
+    return replace(case, encoder=encoder)
+
+
+def _read(case: Case, model: nn.Module, clips_BTHWC: NDArray[np.uint8]) -> Table:
+    """Logits of clips, in small batches."""
+    parts = []
+    with torch.inference_mode(), arithmetic(case.suite.precision, case.device):
+        for clips in torch.from_numpy(clips_BTHWC).split(8 if case.device.type == "cpu" else 32):
+            said = model(normalise(clips.to(case.device), case.encoder.normalisation))
+            parts.append(said.float().cpu().numpy())
+    table: Table = np.concatenate(parts)
+    if not np.isfinite(table).all():
+        raise ValueError("The finetuned model's output holds NaN or infinity. It teaches no student.")
+    return table
