@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "suites": ("bench.cli", "suites", "The protocols, in words and with their hashes."),
     "corruptions": ("corruptions.cli", "app", "The noises: list them, check one of your own."),
     "backbones": ("reference_models.cli", "backbones", "The networks we ship."),
+    "convert": ("reference_models.cli", "convert", "Turn a checkpoint you have into one that can be judged."),
+    "export-onnx": ("reference_models.cli", "export_onnx", "Write a checkpoint as ONNX, parity shown."),
     "recipes": ("reference_models.cli", "recipes", "The training runs we ship."),
     "pretrain": ("reference_models.cli", "pretrain", "Train a checkpoint from a recipe."),
     "evaluate": ("submissions.cli", "evaluate", "Judge a checkpoint here, without the queue."),
@@ -83,6 +85,8 @@ def _stop_with(parent: int) -> None:
 
 def main() -> None:
     """Run a command. A user's mistake is one sentence and exit code 2; Ctrl-C is 130 and loses nothing."""
+    # Read when torch is imported: threads that spin at barriers make a step three times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if parent := os.environ.get("REELPROOF_STOP_WITH"):
         threading.Thread(target=_stop_with, args=(int(parent),), daemon=True).start()
     try:

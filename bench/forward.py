@@ -1,9 +1,12 @@
 """From uint8 clips to what a model says of each video, once for every model and condition.
 
 One pass serves any number of models and conditions: a video is decoded once, noised once a condition, and every model
-reads the same clips. Clips are prepared by threads while the model computes. What is finished is kept by blocks of
-videos, so a kill loses one block at most; how batches are made up depends on the block alone, so a resumed run gives
-the same bytes as an unbroken one.
+reads the same clips. What is finished is kept by blocks of videos, so a kill loses one block at most; how batches are
+made up depends on the block alone, so a resumed run gives the same bytes as an unbroken one.
+
+On a CPU as many threads as torch may use each prepare and read clips of their own, with one thread inside torch:
+small operations split over several threads wait for the slowest, which on a busy machine is most of the time. So the
+numbers do not depend on the number of threads either. On a GPU threads prepare and one reads.
 
 Shapes: N videos, C conditions, V views, B clips of a batch, K numbers a model gives for one clip (features or logits).
 """
@@ -13,8 +16,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from typing import Literal, NamedTuple
+from contextlib import ExitStack, closing, contextmanager
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +33,8 @@ BLOCK_VIDEOS = 32
 """Videos whose outputs are stored together: what a kill may cost."""
 
 Values = NDArray[np.float32]
+Job = TypeVar("Job")
+Done = TypeVar("Done")
 
 
 class Reader(NamedTuple):
@@ -95,20 +100,22 @@ def sweep(
     found = {name: [_stored(case, key) for key in keys[name]] for name in models}
     missing = [{name: models[name] for name in models if found[name][at] is None} for at in range(len(blocks))]
     wanted = [video_id for block, readers in zip(blocks, missing, strict=True) if readers for video_id in block]
-
-    def prepare(video_id: str) -> NDArray[np.uint8]:
-        return _clips(case, split, video_id, views, conditions)
-
     done = 0
-    with closing(_ahead(prepare, wanted)) as prepared:
+    with closing(_outputs(case, split, views, conditions, list(zip(blocks, missing, strict=True)))) as outputs:
         for at, (block, readers) in enumerate(zip(blocks, missing, strict=True)):
             if not readers:
                 continue
-            said = _read_block(case, readers, prepared, block, conditions, views, (done, len(wanted)))
-            done += len(block)
-            for name, values in said.items():
-                case.cache.put("outputs", keys[name][at], {"values_NCK": values})
-                found[name][at] = values
+            parts: dict[str, list[Values]] = {name: [] for name in readers}
+            for videos in _jobs(block, views * len(conditions), case.device):
+                case.report(f"clips of {videos[0]}", done / len(wanted))
+                for name, values_NCK in next(outputs).items():
+                    parts[name].append(values_NCK)
+                done += len(videos)
+            for name in readers:
+                whole_NCK = np.concatenate(parts[name])
+                case.cache.put("outputs", keys[name][at], {"values_NCK": whole_NCK})
+                found[name][at] = whole_NCK
+        case.report("clips", 1.0)
     return {
         name: {
             condition: np.concatenate([values[:, number] for values in found[name] if values is not None])
@@ -130,8 +137,9 @@ def conduct(case: Case, name: str, model: Reader, split: str) -> tuple[str, ...]
     if stored is None:
         clips = np.concatenate([_clips(case, split, video_id, 1, (CLEAN,)) for video_id in ids])
         half = (len(clips) + 1) // 2
-        once, again = _read(case, model, clips), _read(case, model, clips)
-        halves = np.concatenate([_read(case, model, part) for part in (clips[:half], clips[half:]) if len(part)])
+        with one_thread():
+            once, again = _read(case, model, clips), _read(case, model, clips)
+            halves = np.concatenate([_read(case, model, part) for part in (clips[:half], clips[half:]) if len(part)])
         scale = float(np.abs(once).max()) or 1.0
         stored = {"repeat": np.abs(once - again).max() / scale, "halves": np.abs(once - halves).max() / scale}
         stored = {word: np.array(value, dtype=np.float64) for word, value in stored.items()}
@@ -151,16 +159,26 @@ def conduct(case: Case, name: str, model: Reader, split: str) -> tuple[str, ...]
 @contextmanager
 def arithmetic(precision: Literal["fp32", "bf16"], device: torch.device) -> Iterator[None]:
     """The suite's precision: float32 without TF32, or bf16 autocast; deterministic cuDNN, settings put back afterwards."""
-    matmul = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
+    with ExitStack() as settings:
+        if device.type == "cuda":
+            settings.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", torch.backends.cuda.matmul.allow_tf32)
+            torch.backends.cuda.matmul.allow_tf32 = False
+            settings.enter_context(
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+            )
+        settings.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"))
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """One thread inside torch, here and in threads that start meanwhile; yields how many there were."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        with (
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-            torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"),
-        ):
-            yield
+        yield threads
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.set_num_threads(threads)
 
 
 def lay_out(module: nn.Module, device: torch.device) -> nn.Module:
@@ -172,50 +190,71 @@ def lay_out(module: nn.Module, device: torch.device) -> nn.Module:
     return module
 
 
-def _read_block(
+def _outputs(
     case: Case,
-    readers: Mapping[str, Reader],
-    prepared: Iterator[NDArray[np.uint8]],
-    block: Sequence[str],
-    conditions: Sequence[Condition],
+    split: str,
     views: int,
-    progress: tuple[int, int],
-) -> dict[str, Values]:
-    """The models' outputs for the videos of one block, averaged over views: [N, C, K]."""
-    size = _batch_clips(case.device)
-    outputs: dict[str, list[Values]] = {name: [] for name in readers}
-    waiting: list[NDArray[np.uint8]] = []
+    conditions: Sequence[Condition],
+    work: Sequence[tuple[Sequence[str], Mapping[str, Reader]]],
+) -> Generator[dict[str, Values], None, None]:
+    """By model the outputs for every few videos of the blocks that have readers, in order."""
+    jobs = [
+        (videos, readers)
+        for block, readers in work
+        if readers
+        for videos in _jobs(block, views * len(conditions), case.device)
+    ]
 
-    def read_waiting(count: int) -> None:
-        batch = np.stack(waiting[:count])
-        del waiting[:count]
-        for name, reader in readers.items():
-            outputs[name].append(_read(case, reader, batch))
+    def prepare(job: tuple[Sequence[str], Mapping[str, Reader]]) -> NDArray[np.uint8]:
+        return np.concatenate([_clips(case, split, video_id, views, conditions) for video_id in job[0]])
 
-    before, total = progress
-    for number, video_id in enumerate(block):
-        case.report(f"clips of {video_id}", (before + number) / total)
-        waiting.extend(next(prepared))
-        while len(waiting) >= size:
-            read_waiting(size)
-    if waiting:
-        read_waiting(len(waiting))
-    case.report("clips", (before + len(block)) / total)
+    def read(job: tuple[Sequence[str], Mapping[str, Reader]], clips: NDArray[np.uint8]) -> dict[str, Values]:
+        videos, readers = job
+        return {
+            name: _averaged(name, _read(case, reader, clips), videos, conditions, views)
+            for name, reader in readers.items()
+        }
 
-    means = {}
-    for name, batches in outputs.items():
-        values_NCVK = np.concatenate(batches).reshape(len(block), len(conditions), views, -1)
-        _refuse_not_finite(name, values_NCVK, block, conditions)
-        means[name] = values_NCVK.mean(axis=2, dtype=np.float64).astype(np.float32)
-    return means
+    with one_thread() as threads, ExitStack() as pools:
+        if case.device.type == "cpu":
+            done = _ahead(lambda job: read(job, prepare(job)), jobs, threads)
+            yield from pools.enter_context(closing(done))
+        else:
+            prepared = pools.enter_context(closing(_ahead(prepare, jobs, _cores() // 2)))
+            for job, clips in zip(jobs, prepared, strict=True):
+                yield read(job, clips)
+
+
+def _jobs(block: Sequence[str], clips_per_video: int, device: torch.device) -> list[Sequence[str]]:
+    """The videos of a block, a few at a time: about a batch of clips together, one video at least."""
+    count = max(1, _batch_clips(device) // clips_per_video)
+    return [block[at : at + count] for at in range(0, len(block), count)]
+
+
+def _averaged(
+    name: str, values_XK: Values, videos: Sequence[str], conditions: Sequence[Condition], views: int
+) -> Values:
+    """Outputs of the clips of some videos, as `_clips` orders them, to means over views [N, C, K]."""
+    values_NCVK = values_XK.reshape(len(videos), len(conditions), views, -1)
+    bad_NC = ~np.isfinite(values_NCVK).all(axis=(2, 3))
+    if bad_NC.any():
+        video, condition = np.argwhere(bad_NC)[0]
+        raise ValueError(
+            f"The output of the {name} holds NaN or infinity for video {videos[video]} ({conditions[condition]}). "
+            "Nothing is scored from such a model."
+        )
+    means_NCK: Values = values_NCVK.mean(axis=2, dtype=np.float64).astype(np.float32)
+    return means_NCK
 
 
 def _read(case: Case, reader: Reader, clips_BTHWC: NDArray[np.uint8]) -> Values:
+    """What the model says of these clips, a batch at a time."""
+    size, found = _batch_clips(case.device), []
     with torch.inference_mode(), arithmetic(case.suite.precision, case.device):
-        clips = torch.from_numpy(clips_BTHWC).to(case.device)
-        output_BK = reader.read(normalise(clips, case.encoder.normalisation))
-        values: Values = output_BK.float().cpu().numpy()
-    return values
+        for at in range(0, len(clips_BTHWC), size):
+            clips = torch.from_numpy(clips_BTHWC[at : at + size]).to(case.device)
+            found.append(reader.read(normalise(clips, case.encoder.normalisation)).float().cpu().numpy())
+    return np.concatenate(found)
 
 
 def _clips(case: Case, split: str, video_id: str, views: int, conditions: Sequence[Condition]) -> NDArray[np.uint8]:
@@ -225,16 +264,13 @@ def _clips(case: Case, split: str, video_id: str, views: int, conditions: Sequen
     return np.concatenate([clips for _, clips in case.clips.noisy_views(split, video_id, views, conditions)])
 
 
-def _ahead(
-    prepare: Callable[[str], NDArray[np.uint8]], video_ids: Iterable[str]
-) -> Generator[NDArray[np.uint8], None, None]:
-    """The clips of these videos in order, made by threads a little before they are asked for."""
-    workers = _preparing_threads()
-    waiting: deque[Future[NDArray[np.uint8]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="clips") as pool:
+def _ahead(work: Callable[[Job], Done], jobs: Iterable[Job], workers: int) -> Generator[Done, None, None]:
+    """The results of these jobs in order, made by threads a little before they are asked for."""
+    waiting: deque[Future[Done]] = deque()
+    with ThreadPoolExecutor(max(1, workers), "clips", initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            for video_id in video_ids:
-                waiting.append(pool.submit(prepare, video_id))
+            for job in jobs:
+                waiting.append(pool.submit(work, job))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -244,25 +280,13 @@ def _ahead(
                 future.cancel()
 
 
-def _preparing_threads() -> int:
-    """Half of the cores, eight at most: the other half belongs to the model."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // 2))
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batch_clips(device: torch.device) -> int:
     """Clips read together. Eight fit the caches of a CPU best; a GPU wants more."""
     return 8 if device.type == "cpu" else 32
-
-
-def _refuse_not_finite(name: str, values_NCVK: Values, block: Sequence[str], conditions: Sequence[Condition]) -> None:
-    bad_NC = ~np.isfinite(values_NCVK).all(axis=(2, 3))
-    if bad_NC.any():
-        video, condition = np.argwhere(bad_NC)[0]
-        raise ValueError(
-            f"The output of the {name} holds NaN or infinity for video {block[video]} ({conditions[condition]}), "
-            f"and for {int(bad_NC.sum()) - 1} more of this block of {bad_NC.size}. Nothing is scored from such a model."
-        )
 
 
 def _stored(case: Case, key: Key) -> Values | None:

@@ -36,7 +36,7 @@ class StoredResult:
     def rows(self) -> Rows:
         """The per-video records behind the scores."""
         table = pq.read_table(self.folder / "predictions.parquet")
-        rows: Rows = {name: np.asarray(table[name].to_pylist(), dtype=np.str_) for name in TEXT_COLUMNS}
+        rows: Rows = {name: _words(table[name].combine_chunks()) for name in TEXT_COLUMNS}
         rows |= {name: table[name].to_numpy().astype(np.int64) for name in NUMBER_COLUMNS}
         return rows
 
@@ -57,6 +57,12 @@ class StoredResult:
                 )
                 for dataset, model in names
             )
+
+
+def _words(column: pa.DictionaryArray) -> NDArray[np.str_]:
+    """A column of words: each distinct word is made once."""
+    words: NDArray[np.str_] = np.asarray(column.dictionary.to_pylist(), dtype=np.str_)[column.indices.to_numpy()]
+    return words
 
 
 def write_result(folder: Path, result: Result, rows: Rows, grams: Iterable[Grams]) -> StoredResult:

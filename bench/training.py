@@ -220,6 +220,11 @@ def train(
     return TrainingLog(run.columns)
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def keep_large_buffers() -> None:
     """Ask glibc to reuse large buffers instead of handing them back to the system after every operation.
 
@@ -272,8 +277,7 @@ def _words(step: int, steps: int, columns: dict[str, list[float]], videos_per_s:
 
 def _ahead(make_batch: MakeBatch, steps: range, device: torch.device) -> Iterator[tuple[int, Batch]]:
     """The batches in order, made by threads while the network computes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = max(1, min(8, cores // 2))
+    workers = max(1, min(8, cores() // 2))
     waiting: deque[Future[Batch]] = deque()
     coming = iter(steps)
 

@@ -14,6 +14,7 @@ counted from the low end, of word e // 4. The word's counter is row * 2**20 + e 
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +45,14 @@ def frame_keys(definition: str, severity: int, video_id: str, frame_numbers: Ite
     return np.frombuffer(bytes(keys), "<u8").astype(np.uint64).reshape(-1, 2)
 
 
+@lru_cache(maxsize=8)
 def circle_steps(first_row: int, num_rows: int, first_word: int, num_words: int) -> NDArray[np.uint64]:
     """How far along the circle the words of a region lie from a frame's start, [rows, words]."""
     rows = np.arange(first_row, first_row + num_rows, dtype=np.uint64)[:, None]
     words = np.arange(first_word, first_word + num_words, dtype=np.uint64)
-    return ((rows << np.uint64(ROW_SHIFT)) + words) * np.uint64(GOLDEN)
+    steps = ((rows << np.uint64(ROW_SHIFT)) + words) * np.uint64(GOLDEN)
+    steps.flags.writeable = False  # the next call with these numbers gets the same array
+    return steps
 
 
 def random_lanes(keys_F2: NDArray[np.uint64], steps_RW: NDArray[np.uint64]) -> NDArray[np.int16]:

@@ -6,6 +6,8 @@ disturbs other libraries' thread counts, is never started. The compiled code is 
 become vector instructions and the middle is nothing but look-ups.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 from numba import types
@@ -61,7 +63,16 @@ def _kernel(frames_FRN, keys_F2, table, first_row, first_value, out_FRN):  # typ
                 out_row[i] = np.uint8(bits if (bits | _BYTE) < entry else entry)
 
 
-_compiled_kernel = numba.njit(_SIGNATURE, nogil=True, cache=True)(_kernel)
+def _compile() -> Callable[..., None]:
+    # The cache notices a change of this file only: touch it when a constant in `corruptions.bits` changes.
+    try:
+        compiled: Callable[..., None] = numba.njit(_SIGNATURE, nogil=True, cache=True)(_kernel)
+    except RuntimeError:  # nowhere to write: compile anew in each process, which takes some seconds
+        compiled = numba.njit(_SIGNATURE, nogil=True)(_kernel)
+    return compiled
+
+
+_compiled_kernel = _compile()
 
 
 def add_noise(

@@ -3,7 +3,8 @@
 Every bit is a function of (definition, severity, video id, frame number, row, column, channel): the result does not
 depend on how frames are batched, sliced, cropped, ordered or spread over workers. `corruptions.tables` says which noise
 it is, `corruptions.bits` where the randomness comes from. Three engines draw the same pixels: `corruptions.compiled`
-(numba, when installed), `corruptions.arrays` (NumPy) and `corruptions.tensors` (torch).
+(numba, when installed) and `corruptions.arrays` (NumPy) in the processor's memory, `corruptions.tensors` (torch
+operations) on any device.
 
 Shapes: F frames, R rows, C columns, N = 3 * C values a row.
 """
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Frames = TypeVar("Frames", NDArray[np.uint8], torch.Tensor)
 
-Engine = Literal["auto", "compiled", "plain"]
+Engine = Literal["auto", "compiled", "plain", "torch"]
 
 # Values worked on at a time: enough to drown the cost of a call, few enough to need far less than 64 MiB.
 ARRAY_BLOCK = 1 << 18
@@ -61,8 +62,9 @@ def corrupt(
             `frames` without its last three axes (so a single integer for a single frame).
         region: (top, left, full height, full width) when `frames` is cut out of larger frames: the noise is then
             that of this region of the full frame.
-        engine: "compiled" (numba; frames in the processor's memory), "plain" (NumPy for arrays, torch operations for
-            tensors), or "auto", the fastest at hand. All give the same bits.
+        engine: "auto" is the fastest at hand: compiled for frames in the processor's memory if numba is installed, else
+            plain. "plain" does without numba: NumPy for frames in the processor's memory, tensors included, torch
+            operations on other devices. "torch" uses torch operations for any tensor. All give the same bits.
 
     Returns:
         Frames of the same type, shape and device.
@@ -78,21 +80,21 @@ def corrupt(
         numbers = [0] * len(numbers)
     keys_F2 = frame_keys(definition.name, severity, video_id, numbers)
 
-    compiled = _wants_compiled(engine, frames)
+    chosen = _module_for(engine, frames)
 
     # A tensor in the processor's memory and the array that `numpy()` makes of it are the same bytes.
     given: Any = frames
     torch = sys.modules["torch"] if inputs.is_tensor(given) else None
-    if torch and not compiled:
-        name, most = "tensors", TENSOR_BLOCK if given.device.type == "cpu" else ACCELERATOR_BLOCK
-        out: Any = torch.empty(given.shape, dtype=torch.uint8, device=given.device)
+    if chosen == "tensors":
+        most = TENSOR_BLOCK if given.device.type == "cpu" else ACCELERATOR_BLOCK
+        out: Any = given.new_empty(given.shape)
     else:
-        name, most = "compiled" if compiled else "arrays", ARRAY_BLOCK
+        most = ARRAY_BLOCK
         given = given.numpy() if torch else given
         out = np.empty(given.shape, np.uint8)
 
     if 0 not in given.shape:
-        add_noise = importlib.import_module(f"corruptions.{name}").add_noise  # numba and torch: when they are used
+        add_noise = importlib.import_module(f"corruptions.{chosen}").add_noise  # numba and torch: when they are used
         frames_FRC3, out_FRC3 = (x.reshape(-1, *x.shape[-3:]) for x in (given, out))
         for at_F, at_R in _blocks(frames_FRC3.shape, most):
             add_noise(
@@ -104,7 +106,7 @@ def corrupt(
                 3 * left,
                 _values(out_FRC3[at_F, at_R]),
             )
-    noisy: Frames = torch.from_numpy(out) if torch and compiled else out
+    noisy: Frames = torch.from_numpy(out) if torch and chosen != "tensors" else out
     return noisy
 
 
@@ -124,17 +126,23 @@ def _values(block_FRC3: Any) -> Any:
     return in_one_piece.reshape(*block_FRC3.shape[:2], -1)
 
 
-def _wants_compiled(engine: Engine, frames: Any) -> bool:
-    """Whether the compiled engine is to be used; asking for it where it cannot work is refused."""
-    if engine not in ("auto", "compiled", "plain"):
-        raise ValueError(f'engine is {engine!r}; expected "auto", "compiled" or "plain"')
+def _module_for(engine: Engine, frames: Any) -> Literal["compiled", "arrays", "tensors"]:
+    """The module that does the work; an engine that cannot do it is refused."""
+    if engine not in get_args(Engine):
+        raise ValueError(f"engine is {engine!r}; expected one of {', '.join(get_args(Engine))}")
+    if engine == "torch":
+        if not inputs.is_tensor(frames):
+            raise ValueError(f"the torch engine works on tensors, not on a {type(frames).__name__}; use engine='auto'")
+        return "tensors"
     elsewhere = inputs.is_tensor(frames) and frames.device.type != "cpu"
     if engine == "compiled":
         if elsewhere:
-            raise ValueError(f'the compiled engine does not reach {frames.device}; use engine="auto" or "plain"')
+            raise ValueError(f"the compiled engine does not reach {frames.device}; use engine='auto'")
         if not _has_numba():
-            raise ValueError('the compiled engine needs numba, which is not installed; use engine="auto" or "plain"')
-    return engine != "plain" and not elsewhere and _has_numba()
+            raise ValueError("the compiled engine needs numba, which is not installed; use engine='auto'")
+    if elsewhere:
+        return "tensors"
+    return "arrays" if engine == "plain" or not _has_numba() else "compiled"
 
 
 @cache

@@ -44,17 +44,21 @@ def add_noise(
     z_FRW *= _signed(SECOND_FACTOR)
     _mix(z_FRW, 31, shifted_FRW)
 
-    bits_FRN = z_FRW.view(torch.int16)[..., lane : lane + num_values]
+    own = slice(lane, lane + num_values)
+    bits_FRN = z_FRW.view(torch.int16)[..., own]
+    scratch_FRN = shifted_FRW.view(torch.int16)[..., own]  # memory at hand is faster than new memory
+    torch.bitwise_and(bits_FRN, 255, out=scratch_FRN)
     place_FRN = frames_FRN.to(torch.int32)
     place_FRN <<= 8
-    place_FRN |= bits_FRN & 255
+    place_FRN |= scratch_FRN
     table = _table_on(family, constant, device)
     entry_FRN = table.index_select(0, place_FRN.view(-1)).view(place_FRN.shape)
     # bits where the threshold is not reached, else entry: written as arithmetic, which torch vectorises and
     # torch.where on 16-bit integers it does not.
-    below_FRN = (bits_FRN | 255).lt_(entry_FRN)
+    torch.bitwise_or(bits_FRN, 255, out=scratch_FRN)
+    scratch_FRN.lt_(entry_FRN)
     bits_FRN -= entry_FRN
-    bits_FRN *= below_FRN
+    bits_FRN *= scratch_FRN
     entry_FRN += bits_FRN
     out_FRN.copy_(entry_FRN)  # the low byte
 

@@ -5,12 +5,14 @@ somebody looks at it: a poll that finds nothing new costs one query and no bytes
 it changed, and no Gradio event queue stands between many visitors and a busy worker.
 """
 
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from gradio.components.navbar import Navbar
 
 from bench.schema import Frozen, content_hash
 from leaderboard.board import board_page
@@ -24,8 +26,12 @@ from leaderboard.row_view import row_view
 from leaderboard.source import Source
 from leaderboard.tables import Asked, board
 from leaderboard.views import BoardView, LiveView, RowView
+from submissions.schema import Status
 
 TITLE = "Reelproof"
+
+REMEMBERED = 64
+"""Boards and rows kept in memory; results never change, so only new ones make them stale."""
 
 
 class Views:
@@ -35,13 +41,14 @@ class Views:
         self._source = source
         self._ranks = Ranks()
         self._boards: dict[tuple[object, ...], BoardView] = {}
+        self._rows: dict[tuple[object, ...], RowView | None] = {}
 
     def board(self, asked: Asked) -> BoardView:
         """The board."""
         results, entries, events = self._source.results(), self._source.entries(), self._source.events()
         key = (asked, tuple(stored.folder.name for stored in results), len(events), len(entries))
         if key not in self._boards:
-            if len(self._boards) > 32:
+            if len(self._boards) >= REMEMBERED:
                 self._boards.clear()
             self._boards[key] = board(results, entries, events, asked, self._ranks)
         return self._boards[key]
@@ -54,12 +61,18 @@ class Views:
             time=now,
             board=self.board(asked).state,
             jobs=jobs(entries, results, now),
-            works=works(self._source.activities()),
+            works=works(self._source.activities(), judging=any(entry.status == Status.RUNNING for entry in entries)),
         )
 
     def row(self, result_id: str, dataset: str) -> RowView | None:
         """One row; None where there is no such result."""
-        return row_view(self._source.results(), self._source.events(), result_id, dataset, self._ranks)
+        results, events = self._source.results(), self._source.events()
+        key = (result_id, dataset, tuple(stored.folder.name for stored in results), len(events))
+        if key not in self._rows:
+            if len(self._rows) >= REMEMBERED:
+                self._rows.clear()
+            self._rows[key] = row_view(results, events, result_id, dataset, self._ranks)
+        return self._rows[key]
 
 
 def build_app(source: Source, *, mount: Callable[[FastAPI], None] | None = None) -> FastAPI:
@@ -87,9 +100,21 @@ def build_app(source: Source, *, mount: Callable[[FastAPI], None] | None = None)
             return JSONResponse({"error": "There is no result of this id here."}, status_code=404)
         return _answer(request, view)
 
+    @app.exception_handler(ValueError)
+    def _unreadable(_request: Request, error: Exception) -> Response:
+        """A result that cannot be read is said, never skipped."""
+        return JSONResponse({"error": str(error)}, status_code=500)
+
     if mount is not None:
         mount(app)
-    return gr.mount_gradio_app(
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said even where it is switched off
+        return _mounted(app)
+
+
+def _mounted(app: FastAPI) -> FastAPI:
+    """The page at every address that nothing else answers."""
+    mounted: FastAPI = gr.mount_gradio_app(
         app,
         _blocks(),
         path="/",
@@ -102,12 +127,14 @@ def build_app(source: Source, *, mount: Callable[[FastAPI], None] | None = None)
         show_error=False,
         max_file_size="1kb",
     )
+    return mounted
 
 
 def _blocks() -> gr.Blocks:
     """Every page is one component that draws itself."""
+    blocks: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        gr.Navbar(visible=False)
+        Navbar(visible=False)
         board_page()
     for name, address, page in (
         ("Row", "row", row_page),
@@ -115,7 +142,7 @@ def _blocks() -> gr.Blocks:
         ("How to read this", "notes", notes_page),
     ):
         with blocks.route(name, address, show_in_navbar=False):
-            gr.Navbar(visible=False)
+            Navbar(visible=False)
             page()
     return blocks
 

@@ -7,4 +7,8 @@ from leaderboard.pages import component
 
 def board_page() -> gr.HTML:
     """The first page."""
-    return component("board", scripts=("cells.js", "table.js", "controls.js", "board.js"), styles=("cells.css", "board.css"))
+    return component(
+        "board",
+        scripts=("cells.js", "controls.js", "table.js", "keys.js", "board.js"),
+        styles=("cells.css", "board.css", "phone.css"),
+    )

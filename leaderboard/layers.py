@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.guesses import Grams
 from bench.results import StoredResult
 from bench.statistics.similarity import permutation_floor, similarity_map
 from leaderboard.measures import estimate
@@ -26,7 +25,7 @@ def similarity(stored: StoredResult, dataset: str) -> Similarity | None:
         return None
     pretrained = grams["pretrained"]
     maps = []
-    floor = permutation_floor(pretrained, pretrained)
+    floor = permutation_floor(pretrained, grams.get("finetuned", pretrained))
     for title, words, across, up in MAPS:
         if across in grams and up in grams:
             values_LL = similarity_map(grams[up], grams[across])
@@ -37,7 +36,7 @@ def similarity(stored: StoredResult, dataset: str) -> Similarity | None:
         layers=pretrained.layers,
         groups=groups(pretrained.layers),
         videos=batches * size,
-        floor=round(float(floor), 4),
+        floor=round(floor, 4),
         maps=tuple(maps),
         kept_after_finetuning=kept,
     )
@@ -60,9 +59,7 @@ def _family(layer: str) -> str:
     return re.sub(r"[._]\d+$", "", layer)
 
 
-def _map(
-    title: str, words: str, across: str, up: str, values_LL: NDArray[np.floating], floor: float
-) -> SimilarityMap:
+def _map(title: str, words: str, across: str, up: str, values_LL: NDArray[np.floating], floor: float) -> SimilarityMap:
     values = tuple(tuple(round(float(v), 4) if np.isfinite(v) else None for v in row) for row in values_LL)
     return SimilarityMap(
         title=title,

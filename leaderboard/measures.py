@@ -1,6 +1,5 @@
 """The columns of the board: which score each shows, how it is called, and what it says of one video."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,10 +24,10 @@ class Measure:
     key: ColumnKey
     title: str
     words: str
-    kind: Literal["whisker", "gain", "plain"]
     stage: StageName
     metric: str
-    models: tuple[str, str]
+    kind: Literal["whisker", "gain", "plain"] = "whisker"
+    models: tuple[str, str] = ("", "")
     """Which of the stage's models is meant, on the full and on the features-only track."""
 
     tracks: tuple[str, ...] = TRACKS
@@ -49,13 +48,17 @@ class Measure:
         return result.find(self.stage, dataset, self.metric, model=self.model(track))
 
 
+ON_NOISE = ("finetuned", "probe")
+
 MEASURES = (
-    Measure("noise", "Under noise", "mean top-1 %, 4 noises × 5 levels", "whisker", "robustness", "noise_mean", ("finetuned", "probe")),  # fmt: skip
-    Measure("decrease", "Decrease", "relative %", "plain", "robustness", "relative_decrease@1-5", ("finetuned", "probe")),
-    Measure("finetune", "Finetune", "top-1 %, clean", "whisker", "finetune", "top1", ("", ""), tracks=(FULL,)),
-    Measure("probe", "Probe", "top-1 %, fixed trunk", "whisker", "linear_probe", "top1", ("", "")),
-    Measure("retrieval", "Retrieval", "R@1 %", "whisker", "retrieval", "recall@1", ("", "")),
-    Measure("distillation", "Distillation", "gain over alone", "gain", "distillation", "gain_over_alone", ("", ""), minus="alone"),  # fmt: skip
+    Measure("noise", "Under noise", "mean top-1 %, 4 noises × 5 levels", "robustness", "noise_mean", models=ON_NOISE),
+    Measure("decrease", "Decrease", "relative %", "robustness", "relative_decrease@1-5", "plain", models=ON_NOISE),
+    Measure("finetune", "Finetune", "top-1 %, clean", "finetune", "top1", tracks=(FULL,)),
+    Measure("probe", "Probe", "top-1 %, fixed trunk", "linear_probe", "top1"),
+    Measure("retrieval", "Retrieval", "R@1 %", "retrieval", "recall@1"),
+    Measure(
+        "distillation", "Distillation", "gain over alone", "distillation", "gain_over_alone", "gain", minus="alone"
+    ),
 )
 """In the order of the board; the cost follows and is no score."""
 
@@ -75,34 +78,41 @@ def estimate(score: Score | None) -> Estimate | None:
     )
 
 
-def per_video(rows: Rows, measure: Measure, dataset: str, track: str) -> dict[tuple[str, str], float]:
-    """What a column's score says of each video, by (video id, source); its mean is the score.
+@dataclass(frozen=True)
+class PerVideo:
+    """What a column's score says of each video, by training seed; the mean of it is the score."""
 
-    Seeds and noise conditions of a video are averaged. A gain is the difference of two arms.
-    """
+    video_ids: tuple[str, ...]
+    """In order."""
+
+    sources: tuple[str, ...]
+    values_SN: NDArray[np.float64]
+
+
+def per_video(rows: Rows, measure: Measure, dataset: str, track: str) -> PerVideo:
+    """Hits of a column by seed and video. Noise conditions of a video are averaged; a gain is the difference of two arms."""
     chosen = (rows["stage"] == measure.stage) & (rows["dataset"] == dataset)
-    if measure.stage == "distillation":
-        taught = _means(rows, chosen & (rows["model"] == "submission"))
-        alone = _means(rows, chosen & (rows["model"] == measure.minus))
-        return {key: taught[key] - alone[key] for key in taught.keys() & alone.keys()}
+    if measure.minus:
+        taught, alone = (_hits(rows, chosen & (rows["model"] == arm)) for arm in ("submission", measure.minus))
+        assert taught.video_ids == alone.video_ids, "every arm sees the same test videos"
+        return PerVideo(taught.video_ids, taught.sources, taught.values_SN - alone.values_SN)
     if measure.model(track):
         chosen &= rows["model"] == measure.model(track)
     if measure.stage == "robustness":
-        chosen &= rows["severity"] > 0
-    return _means(rows, chosen)
+        chosen &= rows["severity"] != 0
+    return _hits(rows, chosen)
 
 
-def _means(rows: Rows, chosen: NDArray[np.bool_]) -> dict[tuple[str, str], float]:
-    hits = (rows["rank"][chosen] == 1).astype(np.float64)
-    names, where = np.unique(rows["video_id"][chosen], return_inverse=True)
-    if not len(names):
-        return {}
-    means = np.bincount(where, weights=hits) / np.bincount(where)
-    sources = dict(zip(rows["video_id"][chosen].tolist(), rows["source"][chosen].tolist(), strict=True))
-    return {(name, sources[name]): float(mean) for name, mean in zip(names.tolist(), means, strict=True)}
+def _hits(rows: Rows, chosen: NDArray[np.bool_]) -> PerVideo:
+    hit = (rows["rank"][chosen] == 1).astype(np.float64)
+    ids, first, video = np.unique(rows["video_id"][chosen], return_index=True, return_inverse=True)
+    seeds, seed = np.unique(rows["seed"][chosen], return_inverse=True)
+    cell = seed * len(ids) + video
+    counts = np.bincount(cell, minlength=len(seeds) * len(ids))
+    assert counts.all(), "every seed sees every video"
+    values_SN = (np.bincount(cell, weights=hit, minlength=len(counts)) / counts).reshape(len(seeds), len(ids))
+    return PerVideo(tuple(ids.tolist()), tuple(rows["source"][chosen][first].tolist()), values_SN)
 
 
 def _points(fraction: float) -> float:
     return round(100 * fraction, 4)
-
-

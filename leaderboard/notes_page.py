@@ -7,4 +7,4 @@ from leaderboard.pages import component
 
 def notes_page() -> gr.HTML:
     """What the numbers mean, and how a checkpoint gets here."""
-    return component("notes", scripts=(), styles=("notes.css",))
+    return component("notes", scripts=("notes.js",), styles=("notes.css",))

@@ -21,6 +21,12 @@ STAGE_WORDS: Mapping[StageName, str] = {
     "distillation": "distillation",
     "cka": "layer similarity",
 }
+ORDER = ("videos", "checkpoint", *STAGES)
+"""Of the work on a submission."""
+
+JUDGING = "Judging "
+"""How the worker's own activity begins."""
+
 EARLY_SHARE = 0.05
 """Before this share of a step its pace says nothing."""
 
@@ -34,9 +40,18 @@ def jobs(entries: Sequence[Entry], results: Sequence[StoredResult], now: datetim
     return tuple(sorted(made, key=lambda job: (order.get(job.status, 2), job.id if job.status in order else -job.id)))
 
 
-def works(activities: Sequence[Activity]) -> tuple[Work, ...]:
-    """What goes on besides the queue."""
-    return tuple(Work(title=a.title, words=a.words, share=min(max(a.share, 0.0), 1.0), left_s=a.left_s) for a in activities)
+def works(activities: Sequence[Activity], *, judging: bool) -> tuple[Work, ...]:
+    """What goes on besides the queue.
+
+    Args:
+        activities: Everything that goes on.
+        judging: Whether a submission is running: the worker's own activity then says the same once more.
+    """
+    return tuple(
+        Work(title=one.title, words=one.words, share=min(max(one.share, 0.0), 1.0), left_s=one.left_s)
+        for one in activities
+        if not (judging and one.title.startswith(JUDGING))
+    )
 
 
 def usual_seconds(results: Sequence[StoredResult], suite: str) -> dict[str, float]:
@@ -67,9 +82,7 @@ def seconds_left(steps: Sequence[StageProgress], usual: Mapping[str, float]) -> 
     return left
 
 
-def _job(
-    entry: Entry, waiting: Sequence[int], anything_runs: bool, usual: Mapping[str, float], now: datetime
-) -> Job:
+def _job(entry: Entry, waiting: Sequence[int], anything_runs: bool, usual: Mapping[str, float], now: datetime) -> Job:
     submission = entry.submission
     left = seconds_left(entry.progress, usual) if entry.status == Status.RUNNING else None
     heartbeat = (now - entry.heartbeat).total_seconds() if entry.heartbeat and entry.status == Status.RUNNING else None
@@ -103,7 +116,7 @@ def _words(entry: Entry, position: int | None, anything_runs: bool, heartbeat_s:
         return "judged"
     if entry.status == Status.QUEUED:
         place = "queued, next" if position == 1 else f"queued, position {position}"
-        again = f"; {entry.note}" if entry.note else ""
+        again = f". {entry.note}" if entry.note else ""
         return place + (again or ("" if anything_runs else "; it starts when a worker is free"))
     if heartbeat_s is not None and heartbeat_s > LEASE.total_seconds():
         return f"no sign of life from the worker; attempt {min(entry.attempts + 1, ATTEMPTS)} of {ATTEMPTS} follows"
@@ -115,20 +128,22 @@ def _words(entry: Entry, position: int | None, anything_runs: bool, heartbeat_s:
 
 
 def _steps(entry: Entry, usual: Mapping[str, float]) -> tuple[Step, ...]:
-    """What was begun, in that order, then the stages still to come with what they usually take."""
-    if entry.status not in (Status.RUNNING, Status.QUEUED):
+    """Every step, in the order of the work; those that wait say what they usually take."""
+    if entry.status != Status.RUNNING:
         return ()
-    begun = [
-        Step(name=step_title(s.step), words=s.words, state=s.state, share=min(max(s.share, 0.0), 1.0), seconds=s.seconds)
-        for s in entry.progress
-    ]
-    names = {step.step for step in entry.progress}
-    to_come = [
-        Step(name=STAGE_WORDS[stage], words="", state="waiting", share=0.0, seconds=usual.get(stage))
-        for stage in STAGES
-        if stage not in names
-    ]
-    return (*begun, *to_come)
+    told = {step.step: step for step in entry.progress}
+    unknown = [name for name in told if name not in ORDER]
+    steps = []
+    for name in (*ORDER, *unknown):
+        step = told.get(name)
+        if step is not None and step.state != "waiting":
+            share = min(max(step.share, 0.0), 1.0)
+            steps.append(
+                Step(name=step_title(name), words=step.words, state=step.state, share=share, seconds=step.seconds)
+            )
+        elif step is not None or name in STAGES:
+            steps.append(Step(name=step_title(name), words="", state="waiting", share=0.0, seconds=usual.get(name)))
+    return tuple(steps)
 
 
 def step_title(step: str) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 
 from bench.results import StoredResult
 from bench.statistics.comparisons import rank_intervals
-from leaderboard.measures import Measure, per_video
-from leaderboard.views import RankInterval
+from leaderboard.measures import MEASURES, Measure, PerVideo, estimate, per_video
+from leaderboard.views import ColumnKey, RankInterval
 
 
 class Ranks:
@@ -15,34 +15,40 @@ class Ranks:
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], dict[str, RankInterval]] = {}
-        self._videos: dict[tuple[str, ...], dict[tuple[str, str], float]] = {}
+        self._read: dict[str, dict[tuple[ColumnKey, str], PerVideo]] = {}
 
     def intervals(
         self, stored: Sequence[StoredResult], measure: Measure, dataset: str, track: str
     ) -> dict[str, RankInterval]:
         """By result id; empty for fewer than two rows. Rows are compared on the videos that all of them have."""
-        ids = tuple(sorted(one.result.result_id for one in stored))
-        if len(ids) < 2:
+        by_id = {one.result.result_id: one for one in sorted(stored, key=lambda one: one.result.result_id)}
+        if len(by_id) < 2:
             return {}
-        key = (measure.key, dataset, track, ids)
+        key = (measure.key, dataset, track, tuple(by_id))
         if key not in self._known:
-            by_id = {one.result.result_id: one for one in stored}
-            tables = [self._per_video(by_id[name], measure, dataset, track) for name in ids]
-            shared = sorted(set.intersection(*(set(table) for table in tables)))
+            said = {name: self._per_video(one, measure, dataset, track) for name, one in by_id.items()}
+            shared = set.intersection(*(set(one.video_ids) for one in said.values()))
             if not shared:
                 return {}
-            values_RV = np.array([[table[video] for video in shared] for table in tables])
-            ranks = rank_intervals(values_RV, [source for _, source in shared])
+            first = next(iter(said.values()))
+            kept_N = np.isin(first.video_ids, sorted(shared))
+            rows = [one.values_SN[:, np.isin(one.video_ids, sorted(shared))] for one in said.values()]
+            found = rank_intervals(rows, np.array(first.sources)[kept_N].tolist())
             self._known[key] = {
-                name: RankInterval(low=low, high=high) for name, (low, high) in zip(ids, ranks, strict=True)
+                name: RankInterval(low=low, high=high) for name, (low, high) in zip(said, found, strict=True)
             }
         return self._known[key]
 
-    def _per_video(
-        self, stored: StoredResult, measure: Measure, dataset: str, track: str
-    ) -> dict[tuple[str, str], float]:
-        """One row's values, read once a column; the per-video table itself is not kept."""
-        key = (stored.result.result_id, measure.key, dataset, track)
-        if key not in self._videos:
-            self._videos[key] = per_video(stored.rows(), measure, dataset, track)
-        return self._videos[key]
+    def _per_video(self, stored: StoredResult, measure: Measure, dataset: str, track: str) -> PerVideo:
+        """One row's hits. Its records are read once, for all columns and data sets."""
+        name = stored.result.result_id
+        if name not in self._read:
+            rows = stored.rows()
+            wanted = [
+                (one, report.name)
+                for report in stored.result.datasets
+                for one in MEASURES
+                if one.ranks and estimate(one.find(stored.result, report.name, track)) is not None
+            ]
+            self._read[name] = {(one.key, data): per_video(rows, one, data, track) for one, data in wanted}
+        return self._read[name][measure.key, dataset]

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from bench.results import StoredResult
-from bench.schema import Result, Score, content_hash
+from bench.schema import Result, content_hash
 from leaderboard.layers import similarity
-from leaderboard.measures import FULL, MEASURES, Measure, estimate
+from leaderboard.measures import FULL, MEASURES, estimate
 from leaderboard.progress import step_title
 from leaderboard.ranking import Ranks
 from leaderboard.severity import heats, panels
-from leaderboard.tables import VERDICTS, Asked, board, latest, row_of, last_verdicts, suite_choices, verdict_in
+from leaderboard.tables import Asked, board, last_verdicts, latest, row_of, suite_choices, verdict_in
 from leaderboard.views import Arm, Bed, BoardView, Estimate, Happening, Headline, Row, RowView, SuiteChoice
 from submissions.schema import Event
 
@@ -84,9 +84,7 @@ def _on_board(
     return suite, board(results, (), events, Asked(suite.key, dataset, track), ranks)
 
 
-def _off_board(
-    stored: StoredResult, anchored: Sequence[StoredResult], dataset: str, events: Sequence[Event]
-) -> Row:
+def _off_board(stored: StoredResult, anchored: Sequence[StoredResult], dataset: str, events: Sequence[Event]) -> Row:
     """A row that is not among the competing ones: an anchor, or an older result of an encoder judged again."""
     measures = [measure for measure in MEASURES if stored.result.card.track in measure.tracks]
     return row_of(stored, measures, dataset, stored.result.card.track, anchored, {}, last_verdicts(events))
@@ -108,7 +106,9 @@ def _anchors_of(stored: StoredResult, results: Sequence[StoredResult]) -> dict[s
 
 
 def _chance(result: Result, dataset: str) -> float | None:
-    return next((100 * s.chance for s in result.scores if s.dataset == dataset and s.metric == "top1" and s.chance), None)
+    return next(
+        (100 * s.chance for s in result.scores if s.dataset == dataset and s.metric == "top1" and s.chance), None
+    )
 
 
 def _headlines(row: Row, shown: BoardView) -> tuple[Headline, ...]:
@@ -116,22 +116,16 @@ def _headlines(row: Row, shown: BoardView) -> tuple[Headline, ...]:
     made = []
     for column in shown.columns:
         if column.ranks:
-            measure = next(m for m in MEASURES if m.key == column.key)
             made.append(
                 Headline(
                     column=column,
                     score=row.cells.get(column.key),
-                    bed=row.beds.get(column.key) or _no_bed(measure),
+                    bed=row.beds.get(column.key, Bed()),
                     rank=row.ranks.get(column.key),
                     of=of,
                 )
             )
     return tuple(made)
-
-
-def _no_bed(measure: Measure) -> Bed:
-    assert measure.kind == "gain"
-    return Bed()
 
 
 def _arms(result: Result, dataset: str) -> tuple[Arm, ...]:
@@ -152,7 +146,11 @@ def _distillation_words(result: Result, dataset: str) -> str:
     ):
         gain = estimate(result.find("distillation", dataset, metric))
         if gain is not None:
-            ends = "" if gain.low is None or gain.high is None else f" ({_signed(gain.low)} to {_signed(gain.high)}{_sure(gain)})"
+            ends = (
+                ""
+                if gain.low is None or gain.high is None
+                else f" ({_signed(gain.low)} to {_signed(gain.high)}{_sure(gain)})"
+            )
             words.append(f"{before} {_signed(gain.value)} {after}{ends}.")
     return " ".join(words)
 
@@ -238,14 +236,16 @@ def _history(result: Result, events: Sequence[Event]) -> tuple[Happening, ...]:
         if (event.encoder_hash, event.suite) == (result.card.encoder_hash, result.suite):
             verdict = verdict_in(event)
             words = event.words.removeprefix(verdict).lstrip(": ") if verdict else event.words
-            lines.append(Happening(time=event.time, title=verdict or EVENT_TITLES.get(event.event, event.event), words=words))
+            lines.append(
+                Happening(time=event.time, title=verdict or EVENT_TITLES.get(event.event, event.event), words=words)
+            )
     if not any(line.title == "Scored" for line in lines):
         lines.append(Happening(time=result.created, title="Scored", words=f"every stage of {result.suite}"))
     return tuple(sorted(lines, key=lambda line: line.time))
 
 
 def _signed(points: float) -> str:
-    return f"{points:+.1f}".replace("-", "−")
+    return "0.0" if abs(points) < 0.05 else f"{points:+.1f}".replace("-", "−")
 
 
 def _sure(gain: Estimate) -> str:

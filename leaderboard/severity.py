@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from bench.results import StoredResult
 from bench.schema import Result, Score
+from bench.statistics.severity import break_point
 from leaderboard.measures import NOISES, SEVERITIES, estimate
 from leaderboard.tables import corruption_names, kept_of, noisy_scores
 from leaderboard.views import Curve, Estimate, Heat, HeatRow, NoisePanel, Point
@@ -32,20 +35,6 @@ def heats(result: Result, dataset: str) -> tuple[Heat, ...]:
     return tuple(heat for model in ("finetuned", "probe") if (heat := _heat(result, dataset, model)) is not None)
 
 
-def break_point(values: Sequence[float], chance: float) -> float | None:
-    """The severity, interpolated, at which half of the way from clean to chance is lost.
-
-    Args:
-        values: Accuracies from clean (severity 0) on.
-        chance: On the same scale.
-    """
-    half = chance + (values[0] - chance) / 2
-    for severity, (before, after) in enumerate(zip(values, values[1:], strict=False)):
-        if after < half <= before:
-            return severity + (before - half) / (before - after)
-    return None
-
-
 def _curve(model: str, noise: str, scores: Mapping[tuple[str, int], Score], chance: float | None) -> Curve:
     points = []
     for severity in (0, *SEVERITIES):
@@ -53,8 +42,15 @@ def _curve(model: str, noise: str, scores: Mapping[tuple[str, int], Score], chan
         if shown is not None:
             points.append(Point(severity=severity, value=shown.value, low=shown.low, high=shown.high))
     whole = len(points) == len(SEVERITIES) + 1 and chance is not None
-    breaks = break_point([point.value for point in points], chance) if whole and chance is not None else None
+    breaks = _break_point([point.value for point in points], chance) if whole and chance is not None else None
     return Curve.model_validate({"model": model, "points": tuple(points), "break_point": breaks})
+
+
+def _break_point(values: Sequence[float], chance: float) -> float | None:
+    """Severity at which one noise has taken half of what is above chance; None where it never does."""
+    clean, noisy_L = np.array(values[0]), np.array(values[1:])
+    found = float(break_point(clean, noisy_L, np.array(SEVERITIES, dtype=np.float64), chance))
+    return round(found, 3) if np.isfinite(found) else None
 
 
 def _heat(result: Result, dataset: str, model: str) -> Heat | None:

@@ -66,7 +66,7 @@ def board(
     measures = _measures_in_use(on_track, dataset, track)
     anchored = [stored for stored in here if stored.result.card.anchor and track == FULL]
     competing = [stored for stored in on_track if not stored.result.card.anchor]
-    complete = [s for s in competing if all(m.find(s.result, dataset, track) is not None for m in measures)]
+    complete = [s for s in competing if all(estimate(m.find(s.result, dataset, track)) for m in measures if m.ranks)]
     intervals = {m.key: ranks.intervals(complete, m, dataset, track) for m in measures if m.ranks}
     verdicts = last_verdicts(events)
     rows = [row_of(stored, measures, dataset, track, anchored, intervals, verdicts) for stored in competing]
@@ -186,9 +186,7 @@ def cells_of(result: Result, measures: Sequence[Measure], dataset: str, track: s
     return cells
 
 
-def bed_of(
-    measure: Measure, architecture: str, anchored: Sequence[StoredResult], dataset: str, track: str
-) -> Bed:
+def bed_of(measure: Measure, architecture: str, anchored: Sequence[StoredResult], dataset: str, track: str) -> Bed:
     """The anchors of an architecture behind one score."""
     values: dict[str, float] = {}
     for stored in anchored:
@@ -217,7 +215,7 @@ def kept_of(result: Result, dataset: str, model: str) -> tuple[tuple[float | Non
 
 def noisy_scores(result: Result, dataset: str, model: str) -> dict[tuple[str, int], Score]:
     """Accuracies of the robustness stage, by noise and severity; severity 0 is clean, under every noise."""
-    found = {}
+    found: dict[tuple[str, int], Score] = {}
     for score in result.scores:
         if (score.stage, score.dataset, score.metric, score.model) == ("robustness", dataset, "top1", model):
             if score.condition == CLEAN:
@@ -229,13 +227,15 @@ def noisy_scores(result: Result, dataset: str, model: str) -> dict[tuple[str, in
 
 def corruption_names(result: Result, dataset: str) -> dict[str, str]:
     """Full name of the definition behind each noise."""
-    conditions: list[Condition] = [s.condition for s in result.scores if (s.stage, s.dataset) == ("robustness", dataset)]
+    conditions: list[Condition] = [
+        s.condition for s in result.scores if (s.stage, s.dataset) == ("robustness", dataset)
+    ]
     return {condition.family: condition.corruption for condition in conditions if condition != CLEAN}
 
 
 def scale(values: Sequence[float]) -> tuple[float, float, tuple[float, ...]]:
     """Ends and ticks of a column: from 0 to the next ten above everything in it."""
-    high = max(10.0, 10 * math.ceil(max(values, default=10.0) / 10 - 1e-9))
+    high = max(10.0, 10 * math.ceil(max(values, default=100.0) / 10 - 1e-9))
     return 0.0, high, (0.0, high / 2, high)
 
 
@@ -273,12 +273,16 @@ def _columns(
 ) -> tuple[Column, ...]:
     columns = []
     for measure in measures:
-        scores = [s for stored in (*on_track, *anchored) if (s := measure.find(stored.result, dataset, track)) is not None]
+        scores = [
+            s for stored in (*on_track, *anchored) if (s := measure.find(stored.result, dataset, track)) is not None
+        ]
         shown = [one for score in scores if (one := estimate(score)) is not None]
         values = [v for one in shown for v in (one.value, one.low, one.high) if v is not None]
         low, high, ticks = gain_scale(values) if measure.kind == "gain" else scale(values)
         chance = next((score.chance for score in scores if score.chance is not None), None)
-        stage = next((r.stage_hash for stored in on_track for r in stored.result.stages if r.stage == measure.stage), "")
+        stage = next(
+            (r.stage_hash for stored in on_track for r in stored.result.stages if r.stage == measure.stage), ""
+        )
         columns.append(
             Column(
                 key=measure.key,

@@ -99,10 +99,11 @@ class Queue:
         """Record how far a step has come."""
         now = _now()
         with self._engine.begin() as db:
+            this = (PROGRESS.c.submission_id == entry_id) & (PROGRESS.c.step == step)
+            if state != "waiting":  # a step's time begins with its work
+                db.execute(update(PROGRESS).where(this, PROGRESS.c.state == "waiting").values(started=now))
             changed = db.execute(
-                update(PROGRESS)
-                .where(PROGRESS.c.submission_id == entry_id, PROGRESS.c.step == step)
-                .values(state=state, share=share, words=words, changed=now)
+                update(PROGRESS).where(this).values(state=state, share=share, words=words, changed=now)
             ).rowcount
             if not changed:
                 db.execute(

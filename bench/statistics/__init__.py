@@ -1,1 +1,1 @@
-"""Intervals, comparisons and ranks. NumPy only: the page computes with it."""
+"""Intervals, comparisons, ranks, verdicts and CKA maps. NumPy and SciPy only: the page computes with it."""

@@ -55,7 +55,7 @@ LOCAL_TEMPLATE = Suite(
     retrieval=Retrieval(ks=(1, 5, 10)),
     robustness=Robustness(corruptions=NOISES, videos=120),
     distillation=Distillation(
-        student="shufflenet_v1_x0_5",
+        student="shufflenet_v1_x0_25",
         card=TrainingCard(
             optimiser="adamw",
             learning_rates=(2e-3,),

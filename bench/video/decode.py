@@ -14,7 +14,7 @@ Whoever changes what a pixel is raises PIXEL_CONTRACT. Letters: T frames, H heig
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -60,24 +60,37 @@ def decode(path: Path) -> Frames:
     return video_THW3
 
 
-def decode_frames(path: Path) -> Iterator[Frames]:
+def decode_frames(path: Path, only: Collection[int] | None = None) -> Iterator[Frames]:
     """The frames of a video one by one, uint8 [H, W, 3] RGB, each an array of its own.
 
+    Args:
+        path: The file.
+        only: Frame numbers; the others are decoded, since they must be, but not converted, and nothing is read beyond
+            the last. All frames where it is None.
+
     Raises:
-        UndecodableVideo: As in `decode`; damage is noticed when the first intact frame after it is reached.
+        UndecodableVideo: As in `decode`; damage is noticed when the first intact frame after it is reached. Also when
+            the video ends before the last frame that was asked for.
     """
     converter = VideoReformatter()
+    last = None if only is None else max(only, default=-1)
     shape = None
+    num_frames = 0
     with _opened(path) as (container, stream):
         for picture in _intact(path, container, stream):
-            frame_HW3 = _to_rgb(path, picture, converter)
-            if shape is None:
-                shape = frame_HW3.shape
-            if frame_HW3.shape != shape:
-                raise UndecodableVideo(f"{path} changes its frame size from {shape[:2]} to {frame_HW3.shape[:2]}.")
-            yield frame_HW3
-    if shape is None:
+            num_frames += 1
+            if only is None or num_frames - 1 in only:
+                frame_HW3 = _to_rgb(path, picture, converter)
+                shape = shape or frame_HW3.shape
+                if frame_HW3.shape != shape:
+                    raise UndecodableVideo(f"{path} changes its frame size from {shape[:2]} to {frame_HW3.shape[:2]}.")
+                yield frame_HW3
+            if last is not None and num_frames > last:
+                return
+    if num_frames == 0:
         raise UndecodableVideo(f"{path} holds no frame that can be decoded.")
+    if last is not None:
+        raise UndecodableVideo(f"{path} holds {num_frames} frames; number {last} was asked for, counted from 0.")
 
 
 class Promise(NamedTuple):
@@ -105,8 +118,6 @@ def promised(path: Path) -> Promise:
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.is_file():
         raise UndecodableVideo(f"{path} is a folder, not a video file." if path.is_dir() else f"{path} does not exist.")
-    if missing := _bytes_cut_off(path):
-        raise UndecodableVideo(f"{path} was cut short: {missing} bytes are missing at its end.")
     try:
         # With "file:" a colon in a name is no protocol. Old AVIs carry metadata that is not UTF-8.
         container = av.open(
@@ -120,18 +131,25 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not streams:
             raise UndecodableVideo(f"{path} holds no video stream.")
         stream = streams[0]
+        if missing := _bytes_cut_off(path, stream):
+            raise UndecodableVideo(f"{path} was cut short: at least {missing} bytes are missing at its end.")
+        if stream.codec_context is None:
+            raise UndecodableVideo(f"{path} is coded in a way for which there is no decoder.")
         stream.codec_context.thread_count = 1
         yield container, stream
 
 
-def _bytes_cut_off(path: Path) -> int:
-    """Bytes by which an AVI is shorter than its first chunk; other containers report this themselves."""
+def _bytes_cut_off(path: Path, stream: VideoStream) -> int:
+    """Bytes by which a file is shorter than its first chunk (AVI) or its index (MP4 and others) says."""
     with path.open("rb") as file:
         head = file.read(12)
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"AVI ":
-        return 0
-    promised: int = struct.unpack("<I", head[4:8])[0]
-    return max(promised + 8 - path.stat().st_size, 0)
+    promised_end = 0
+    if len(head) == 12 and head[:4] == b"RIFF" and head[8:] == b"AVI ":
+        promised_end = 8 + struct.unpack("<I", head[4:8])[0]
+    elif len(stream.index_entries) > 0:
+        last = stream.index_entries[len(stream.index_entries) - 1]
+        promised_end = last.pos + last.size
+    return max(promised_end - path.stat().st_size, 0)
 
 
 def _intact(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

@@ -3,14 +3,13 @@
 On disk, below the folder one is given:
 
     v1-128x171-av18.1.0/       pixel contract, resize, and the decoder's build: whoever has another makes his own
-        entries/ab/cdef.npy    one video's frames [T, h, w, 3], named by the SHA-256 of the *file*; the last 32 bytes
-                               are the digest of the frames
+        entries/ab/cdef.npy    one video's frames, named by the SHA-256 of the video file (see frame_entry)
         sets/0123.json         one set of videos: which entry is whose, with size and time of each file; named by the ids
 
-An entry's name depends on the file's content and nothing else, so overlapping sets share entries, a changed file is
-noticed, and entries are never changed: they are written beside their place and renamed into it. A set's list is written
-last. Hence a killed build goes on where it was, readers never see half a video, and two builders cannot harm each other;
-the lock only keeps them from doing the same work twice.
+An entry's name depends on the file's content and nothing else, so overlapping sets share entries and a changed file is
+noticed. Entries are renamed into their places when they are whole, and lists name nothing else. Hence a killed build goes
+on where it was, readers never see half a video, and two builders cannot harm each other; the lock only keeps them from
+doing the same work twice.
 
 Letters: T frames, h w height and width as stored.
 """
@@ -20,7 +19,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import mmap
 import multiprocessing
 import os
 import shutil
@@ -28,11 +26,10 @@ import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from io import BytesIO
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -42,45 +39,38 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from bench.video.decode import PIXEL_CONTRACT, UndecodableVideo, decode_frames, promised
+from bench.video.frame_entry import (
+    Entry,
+    Frames,
+    entry_bytes,
+    entry_path,
+    map_entry,
+    num_bytes_of,
+    read_entry,
+    write_entry,
+)
 from bench.video.index import Video, VideoSet, some
 from bench.video.resize import Crop, cropped, resize_clip, short_side
 
 log = logging.getLogger(__name__)
 
-Frames = NDArray[np.uint8]
 Resize = tuple[int, int] | int | None
 """Height and width; or the short side, the long one cut to whole pixels; or None for the file's own size."""
 
 Progress = Callable[[int, int], None]
 """Called with the videos done and all there are. May raise to stop the work."""
 
-HEADER_BYTES = 128
-DIGEST_BYTES = 32
+LIST_EVERY = 256
+"""Videos after which the list of the set is written: what a killed build loses is found again by reading it whole."""
+
 MAX_OPEN = 256
 """Entries a reader keeps mapped; each holds a file descriptor."""
 
+SMALL_BYTES = 2_000_000_000
+"""Below this, decoding takes about as long as starting processes; then threads of this one do it."""
+
 SAMPLE = 64
 """Videos whose headers are read to estimate the size of a store."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a set's list knows of one video."""
-
-    video_id: str
-    file_size: int
-    file_time_ns: int
-    file_digest: str
-    """SHA-256 of the file; the name of the entry."""
-
-    shape: tuple[int, int, int]
-    """Frames, height, width."""
-
-    frames_digest: str
-    """SHA-256 over the frames' bytes and then their shape."""
-
-    problem: str = ""
-    """Why the video has no frames, where it has none."""
 
 
 class FrameStore:
@@ -113,7 +103,7 @@ class FrameStore:
     @property
     def num_bytes(self) -> int:
         """Bytes of all frames."""
-        return sum(_num_bytes(entry.shape) for entry in self._entries.values())
+        return sum(num_bytes_of(entry.shape) for entry in self._entries.values())
 
     def frames_digest(self, video_id: str) -> str:
         """SHA-256 over one video's frames and their shape."""
@@ -128,16 +118,30 @@ class FrameStore:
         _, height, width = self._entry(video_id).shape
         return height, width
 
-    def clip(self, video_id: str, frame_numbers: Sequence[int] | NDArray[np.int64], crop: Crop | None = None) -> Frames:
-        """The frames of these numbers, cropped: a fresh uint8 [T, h, w, 3]."""
-        frames_THW3 = cropped(self._frames(video_id), crop)
-        numbers = [int(number) for number in frame_numbers]
-        if not all(0 <= number < len(frames_THW3) for number in numbers):
-            raise IndexError(f"{video_id} has frames 0 to {len(frames_THW3) - 1}, not {min(numbers)} to {max(numbers)}")
-        clip_Thw3 = np.empty((len(numbers), *frames_THW3.shape[1:]), dtype=np.uint8)
+    def clip(
+        self,
+        video_id: str,
+        frame_numbers: Sequence[int] | NDArray[np.int64],
+        crop: Crop | None = None,
+        out: Frames | None = None,
+    ) -> Frames:
+        """The frames of these numbers, cropped: uint8 [T, h, w, 3], the caller's own.
+
+        Args:
+            video_id: Whose frames.
+            frame_numbers: In any order, and as often as wanted.
+            crop: What to keep of each; all where it is None.
+            out: Where to write them, such as a place in a batch; a new array where it is None.
+        """
+        frames_Thw3 = cropped(self._frames(video_id), crop)
+        numbers = np.asarray(frame_numbers, dtype=np.int64).tolist()
+        if not 0 <= min(numbers) <= max(numbers) < len(frames_Thw3):
+            raise IndexError(f"{video_id} has frames 0 to {len(frames_Thw3) - 1}, not {min(numbers)} to {max(numbers)}")
+        if out is None:
+            out = np.empty((len(numbers), *frames_Thw3.shape[1:]), dtype=np.uint8)
         for place, number in enumerate(numbers):
-            clip_Thw3[place] = frames_THW3[number]
-        return clip_Thw3
+            out[place] = frames_Thw3[number]
+        return out
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_folder": self._folder, "_name": self._name, "_entries": self._entries, "_problems": self._problems}
@@ -159,7 +163,7 @@ class FrameStore:
             frames = self._mapped.get(video_id)
             if frames is None:
                 entry = self._entry(video_id)
-                frames = _map(_entry_path(self._folder, entry.file_digest), entry)
+                frames = map_entry(entry_path(self._folder, entry.file_digest), entry)
                 self._mapped[video_id] = frames
                 if len(self._mapped) > MAX_OPEN:
                     self._mapped.popitem(last=False)
@@ -184,7 +188,7 @@ def build_store(
         video_set: The videos.
         resize: What is done to every frame.
         folder: Where all frame stores of this machine lie.
-        workers: Processes that decode; with 1, this one does. They are spawned, so a script needs its `__main__` guard.
+        workers: How many decode at once. For large sets they are processes, spawned, so a script needs its `__main__` guard.
         progress: Told after every video, and every second while another process holds the lock.
         unreadable: What becomes of videos that are missing or damaged: `stop` decodes the others and then raises;
             `leave_out` goes on without, and the store says which.
@@ -205,23 +209,32 @@ def build_store(
         raise ValueError(f"frames cannot be stored in {folder} ({error.strerror}); choose another folder.") from error
 
     known = _read_list(list_path)
-    missing = video_set.videos if verify else _without_entry(video_set, place, known)
-    if missing:
+    missing = _without_entry(video_set, place, known)
+    if missing or verify:
         with _locked(place / "unfinished" / f"{key}.lock", lambda: tell(0, len(video_set))):
-            known = _read_list(list_path)  # somebody else may have finished it meanwhile
-            missing = video_set.videos if verify else _without_entry(video_set, place, known)
+            known = _read_list(list_path)  # somebody else may have gone on with it meanwhile
+            missing = _without_entry(video_set, place, known)
+            needed = estimate_bytes(missing, resize)
+            _refuse_small_disk(video_set, needed, place)
             unfinished = place / "unfinished" / key
             shutil.rmtree(unfinished, ignore_errors=True)  # what a killed build left; we hold the lock
             unfinished.mkdir()
-            done = len(video_set) - len(missing)
-            _refuse_small_disk(video_set, missing, resize, place, known)
-            with closing(_make(missing, resize, place, unfinished, workers)) as entries:
-                for entry in entries:
-                    known[entry.video_id] = entry
-                    done += 1
-                    tell(done, len(video_set))
+            making = video_set.videos if verify else missing
+            done = len(video_set) - len(making)
+            try:
+                with closing(_make(making, resize, place, unfinished, workers, needed)) as entries:
+                    for entry in entries:
+                        known[entry.video_id] = entry
+                        done += 1
+                        if done % LIST_EVERY == 0:
+                            _write_list(list_path, unfinished, video_set, known)
+                        tell(done, len(video_set))
+            except BaseException:
+                with suppress(ValueError):
+                    _write_list(list_path, unfinished, video_set, known)
+                raise
+            _write_list(list_path, unfinished, video_set, known)
             unfinished.rmdir()
-            _write_list(list_path, video_set, known)
     tell(len(video_set), len(video_set))
 
     store = FrameStore(place, video_set.name, [known[video_id] for video_id in video_set.ids])
@@ -242,7 +255,7 @@ def estimate_bytes(videos: Sequence[Video], resize: Resize) -> int:
             num_frames, height, width = promised(video.path)
         except UndecodableVideo:
             continue
-        sizes.append(_num_bytes((num_frames, *_resized((height, width), resize))))
+        sizes.append(num_bytes_of((num_frames, *_resized((height, width), resize))))
     return int(np.mean(sizes) * len(videos)) if sizes else 0
 
 
@@ -258,22 +271,25 @@ def _is_current(video: Video, place: Path, entry: Entry | None) -> bool:
         found = video.path.stat()
         if (found.st_size, found.st_mtime_ns) != (entry.file_size, entry.file_time_ns):
             return False
-        return bool(entry.problem) or _entry_path(place, entry.file_digest).stat().st_size == _entry_bytes(entry.shape)
+        return bool(entry.problem) or entry_path(place, entry.file_digest).stat().st_size == entry_bytes(entry.shape)
     except OSError:
         return False
 
 
 def _make(
-    videos: Sequence[Video], resize: Resize, place: Path, unfinished: Path, workers: int
+    videos: Sequence[Video], resize: Resize, place: Path, unfinished: Path, workers: int, num_bytes: int
 ) -> Generator[Entry, None, None]:
     """Entries of the videos, in whatever order they are ready."""
-    if workers <= 1 or len(videos) == 1:
+    if workers <= 1 or len(videos) <= 1:
         for video in videos:
             yield _make_one(video, resize, place, unfinished)
         return
-    pool = ProcessPoolExecutor(
-        min(workers, len(videos)), mp_context=multiprocessing.get_context("spawn"), initializer=_serve_parent
-    )
+    pool: Executor
+    if num_bytes < SMALL_BYTES:
+        pool = ThreadPoolExecutor(min(workers, len(videos)), thread_name_prefix="frames")
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(min(workers, len(videos)), mp_context=spawn, initializer=_serve_parent)
     try:
         ready = [pool.submit(_make_one, video, resize, place, unfinished) for video in videos]
         for future in as_completed(ready):
@@ -312,11 +328,12 @@ def _make_one(video: Video, resize: Resize, place: Path, unfinished: Path) -> En
     def entry(shape: tuple[int, int, int], digest: str, problem: str = "") -> Entry:
         return Entry(video.video_id, found.st_size, found.st_mtime_ns, file_digest, shape, digest, problem)
 
-    target = _entry_path(place, file_digest)
-    if whole := _read_whole(target):
+    target = entry_path(place, file_digest)
+    if whole := read_entry(target):
         return entry(*whole)
     try:
-        shape, digest = _write(video.path, resize, unfinished / f"{file_digest}-{os.getpid()}", target)
+        beside = unfinished / f"{file_digest}-{os.getpid()}-{threading.get_ident()}"
+        shape, digest = write_entry(_resized_frames(video.path, resize), beside, target)
     except UndecodableVideo as error:
         return entry((0, 0, 0), "", str(error))
     except OSError as error:
@@ -326,85 +343,20 @@ def _make_one(video: Video, resize: Resize, place: Path, unfinished: Path) -> En
     return entry(shape, digest)
 
 
-def _write(source: Path, resize: Resize, beside: Path, target: Path) -> tuple[tuple[int, int, int], str]:
-    """Decode, resize and write, a few frames at a time: memory does not grow with the video's length."""
-    digest = hashlib.sha256()
-    num_frames, size = 0, (0, 0)
-    try:
-        with beside.open("wb") as file:
-            file.write(bytes(HEADER_BYTES))
-            frames = decode_frames(source)
-            while few := list(islice(frames, 8)):
-                native_THW3 = np.stack(few)
-                size = _resized((native_THW3.shape[1], native_THW3.shape[2]), resize)
-                small_Thw3 = resize_clip(native_THW3, size)
-                digest.update(small_Thw3)
-                file.write(small_Thw3)
-                num_frames += len(few)
-            shape = (num_frames, *size)
-            digest.update(_shape_text(shape))
-            file.write(digest.digest())
-            file.seek(0)
-            file.write(_npy_header(shape))
-            file.flush()
-            os.fsync(file.fileno())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return shape, digest.hexdigest()
+def _resized_frames(path: Path, resize: Resize) -> Iterator[Frames]:
+    """A few frames at a time: memory does not grow with the video's length."""
+    frames = decode_frames(path)
+    while few := list(islice(frames, 8)):
+        native_THW3 = np.stack(few)
+        yield resize_clip(native_THW3, _resized((native_THW3.shape[1], native_THW3.shape[2]), resize))
 
 
-def _read_whole(path: Path) -> tuple[tuple[int, int, int], str] | None:
-    """Shape and digest of an entry whose frames are those that were written; None where there is no such entry."""
-    try:
-        with path.open("rb") as file:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            if len(shape) != 4 or dtype != np.uint8 or path.stat().st_size != _entry_bytes(shape[:3]):
-                return None
-            digest = hashlib.sha256()
-            left = _num_bytes(shape[:3])
-            while left:
-                piece = file.read(min(left, 1 << 20))
-                digest.update(piece)
-                left -= len(piece)
-            digest.update(_shape_text(shape[:3]))
-            return (shape[:3], digest.hexdigest()) if file.read() == digest.digest() else None
-    except (OSError, ValueError):
-        return None
-
-
-def _map(path: Path, entry: Entry) -> Frames:
-    """An entry's frames, read-only, as they lie in the page cache."""
-    try:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"the stored frames of {entry.video_id} are gone ({error}); the same command makes them again."
-        ) from error
-    if len(mapped) != _entry_bytes(entry.shape) or mapped[-DIGEST_BYTES:].hex() != entry.frames_digest:
-        raise ValueError(
-            f"the stored frames of {entry.video_id} in {path} are damaged; delete that file and run again."
-        )
-    return np.frombuffer(mapped, dtype=np.uint8, count=_num_bytes(entry.shape), offset=HEADER_BYTES).reshape(
-        *entry.shape, 3
-    )
-
-
-def _refuse_small_disk(
-    video_set: VideoSet, missing: Sequence[Video], resize: Resize, place: Path, known: Mapping[str, Entry]
-) -> None:
-    new = [video for video in missing if video.video_id not in known]
-    needed, free = estimate_bytes(new, resize), shutil.disk_usage(place).free
-    log.info(
-        "frames of %s: about %.1f GB to write in %s, %.1f GB free", video_set.name, needed / 1e9, place, free / 1e9
-    )
+def _refuse_small_disk(video_set: VideoSet, num_bytes: int, place: Path) -> None:
+    needed, free = num_bytes / 1e9, shutil.disk_usage(place).free / 1e9
+    log.info("frames of %s: about %.1f GB to write in %s, %.1f GB free", video_set.name, needed, place, free)
     if needed > free:
         raise ValueError(
-            f"the frames of {video_set.name} need about {needed / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free. "
+            f"the frames of {video_set.name} need about {needed:.1f} GB and {place} has {free:.1f} GB free. "
             f"Make room, or choose another folder."
         )
 
@@ -433,14 +385,18 @@ def _read_list(path: Path) -> dict[str, Entry]:
     return {row["video_id"]: Entry(**{**row, "shape": tuple(row["shape"])}) for row in rows}
 
 
-def _write_list(path: Path, video_set: VideoSet, known: Mapping[str, Entry]) -> None:
-    rows = [asdict(known[video_id]) for video_id in sorted(video_set.ids)]
-    beside = path.with_suffix(f".{os.getpid()}.unfinished")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump({"name": video_set.name, "videos": rows}, file, ensure_ascii=False, indent=0)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+def _write_list(path: Path, unfinished: Path, video_set: VideoSet, known: Mapping[str, Entry]) -> None:
+    rows = [asdict(known[video_id]) for video_id in sorted(video_set.ids) if video_id in known]
+    beside = unfinished / path.name
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump({"name": video_set.name, "videos": rows}, file, ensure_ascii=False, indent=0)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ValueError(f"the list of {video_set.name} cannot be written to {path} ({error.strerror}).") from error
 
 
 def _resized(native: tuple[int, int], resize: Resize) -> tuple[int, int]:
@@ -453,27 +409,3 @@ def _resize_name(resize: Resize) -> str:
     if resize is None:
         return "native"
     return f"short{resize}" if isinstance(resize, int) else f"{resize[0]}x{resize[1]}"
-
-
-def _entry_path(place: Path, file_digest: str) -> Path:
-    return place / "entries" / file_digest[:2] / f"{file_digest[2:]}.npy"
-
-
-def _num_bytes(shape: tuple[int, ...]) -> int:
-    num_frames, height, width = shape
-    return num_frames * height * width * 3
-
-
-def _entry_bytes(shape: tuple[int, ...]) -> int:
-    return HEADER_BYTES + _num_bytes(shape) + DIGEST_BYTES
-
-
-def _shape_text(shape: tuple[int, ...]) -> bytes:
-    return "x".join(map(str, (*shape, 3))).encode()
-
-
-def _npy_header(shape: tuple[int, int, int]) -> bytes:
-    header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (*shape, 3)})
-    assert len(header.getvalue()) == HEADER_BYTES
-    return header.getvalue()

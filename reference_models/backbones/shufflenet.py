@@ -14,12 +14,13 @@ Differs from the source:
 Shapes: B clips, C channels, T H W frames, rows, columns; U frames, V rows, X columns of a depthwise output.
 """
 
-from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from reference_models.backbones.accepted import at_least
 
 GROUPS = 3
 STEM_CHANNELS = 24
@@ -27,6 +28,12 @@ STAGE_CHANNELS = (240, 480, 960)
 STAGE_UNITS = (4, 8, 4)
 FRAME_MULTIPLE = 16
 """The shortcut pools frames by two without padding, the branch rounds up: they only meet at multiples of 16."""
+SMALLEST_SIZE = 33
+"""Below, the last shortcut has fewer than the three rows that it averages."""
+
+
+SMALLEST = 32
+"""From this side down the last shortcut's map is smaller than what it pools."""
 
 
 class ShuffleNet(nn.Module):
@@ -34,9 +41,12 @@ class ShuffleNet(nn.Module):
 
     Args:
         width: Multiplies every channel count; the paper's network has 2.0.
+        quiet: Start with normal weights scaled to each layer's inputs, and with units of stride 1 that add nothing.
+            The source starts with PyTorch's defaults; so narrow a network then needs several times the steps to leave
+            the plateau of clip order prediction (docs/lab_notes.md).
     """
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, width: float, *, quiet: bool = False) -> None:
         super().__init__()
         channels = int(STEM_CHANNELS * width)
         self.stem = Stem(channels)
@@ -47,6 +57,8 @@ class ShuffleNet(nn.Module):
                 self.units[f"stage{stage}_{position}"] = Unit(channels, out_channels, stride=2 if position == 0 else 1)
                 channels = out_channels
         self.feature_dim = channels
+        if quiet:
+            _start_quietly(self)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, feature_dim]."""
@@ -54,7 +66,7 @@ class ShuffleNet(nn.Module):
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, feature_dim, T/16, H/32, W/32], sizes rounded up."""
-        x_BCTHW = self.stem(clips.contiguous(memory_format=torch.channels_last_3d))
+        x_BCTHW: Tensor = self.stem(clips.contiguous(memory_format=torch.channels_last_3d))
         for unit in self.units.values():
             x_BCTHW = unit(x_BCTHW)
         return x_BCTHW
@@ -67,9 +79,7 @@ class ShuffleNet(nn.Module):
         """None, or why such clips cannot be taken."""
         if frames % FRAME_MULTIPLE:
             return f"3D ShuffleNet takes clips whose number of frames is a multiple of {FRAME_MULTIPLE}, not {frames}"
-        if min(height, width) < 1:
-            return f"a clip of {height} x {width} pixels is empty"
-        return None
+        return at_least("3D ShuffleNet", (frames, height, width), frames=FRAME_MULTIPLE, size=SMALLEST_SIZE)
 
 
 def shufflenet_v1_x2() -> ShuffleNet:
@@ -78,28 +88,38 @@ def shufflenet_v1_x2() -> ShuffleNet:
 
 
 def shufflenet_v1_x1() -> ShuffleNet:
-    """Half as wide: 960 features."""
-    return ShuffleNet(width=1.0)
+    """Half as wide: 960 features. Ours; starts quietly."""
+    return ShuffleNet(width=1.0, quiet=True)
 
 
 def shufflenet_v1_x0_5() -> ShuffleNet:
-    """A quarter as wide: 480 features."""
-    return ShuffleNet(width=0.5)
+    """A quarter as wide: 480 features. Ours; starts quietly."""
+    return ShuffleNet(width=0.5, quiet=True)
 
 
-class Stem(nn.Sequential):
+def shufflenet_v1_x0_25() -> ShuffleNet:
+    """An eighth as wide: 240 features, the student of mini-v1. Ours; starts quietly."""
+    return ShuffleNet(width=0.25, quiet=True)
+
+
+def _start_quietly(network: ShuffleNet) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, Unit) and module.stride == 1:
+            nn.init.zeros_(module.expand_norm.weight)
+
+
+class Stem(nn.Module):
     """Convolution and maximum pooling: halves the frames, quarters rows and columns."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(
-            OrderedDict(
-                conv=nn.Conv3d(3, channels, kernel_size=3, stride=(1, 2, 2), padding=1, bias=False),
-                norm=nn.BatchNorm3d(channels),
-            )
-        )
+        super().__init__()
+        self.conv = nn.Conv3d(3, channels, kernel_size=3, stride=(1, 2, 2), padding=1, bias=False)
+        self.norm = nn.BatchNorm3d(channels)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.relu(pool_stem(self.norm(self.conv(input))))
+    def forward(self, clips: Tensor) -> Tensor:
+        return functional.relu(pool_stem(self.norm(self.conv(clips))))
 
 
 class Unit(nn.Module):
@@ -133,7 +153,7 @@ class Unit(nn.Module):
 
 def shuffle(x_BCTHW: Tensor) -> Tensor:
     """Deal the channels of each group to all groups."""
-    mixed = x_BCTHW.unflatten(1, (GROUPS, -1)).transpose(1, 2).flatten(1, 2)
+    mixed: Tensor = x_BCTHW.unflatten(1, (GROUPS, -1)).transpose(1, 2).flatten(1, 2)
     return mixed.contiguous(memory_format=torch.channels_last_3d)
 
 
@@ -150,7 +170,8 @@ def pool_stem(x_BCTHW: Tensor) -> Tensor:
     small = functional.max_pool2d(frames, kernel_size=3, stride=2, padding=1)
     columns = small.unflatten(0, (num_clips, -1)).transpose(1, 2).flatten(3)
     pooled = functional.max_pool2d(columns, kernel_size=(3, 1), stride=(2, 1), padding=(1, 0))
-    return pooled.unflatten(3, small.shape[2:])
+    unflattened: Tensor = pooled.unflatten(3, small.shape[2:])
+    return unflattened
 
 
 class DepthwiseConv(nn.Conv3d):

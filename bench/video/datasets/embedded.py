@@ -36,9 +36,7 @@ def embedded(name: str, folder: Path, *, workers: int, report: Report) -> Datase
     return Dataset(name=name, train=train, validation=validation, test=test, licence=LICENCE)
 
 
-def embedded_pretraining(
-    name: str, folder: Path, *, workers: int, report: Report, long: bool = False
-) -> VideoSet:
+def embedded_pretraining(name: str, folder: Path, *, workers: int, report: Report, long: bool = False) -> VideoSet:
     """The pretraining videos of a family, written where they are missing. Their labels are for the supervised anchor."""
     family, split = cast(Family, name), cast(Split, "pretrain-long" if long else "pretrain")
     chosen = EmbeddedSet(family, split)

@@ -1,10 +1,13 @@
 """The motion family: a satellite circles a wheel that spins. Which way each turns is the class.
 
-Both states run on circles from a random place, so no frame, the first one included, tells which way; a video spans
-less than half a turn, so the order of its clips can be told once the way is seen. A video played backwards is a video
-of the class with both ways turned round (its twin), drawn with equal probability: between twins an unordered set of
-frames tells nothing at all. The satellite comes from everywhere and goes everywhere, so that the direction in which
-something moves tells nothing either, only direction and place together.
+Both states run on circles from a random place, so no frame, the first one included, tells which way. A video played
+backwards is a video of the class with both ways turned round (its twin), drawn with equal probability: between twins an
+unordered set of frames tells nothing at all. The satellite comes from everywhere and goes everywhere, so that the
+direction in which something moves tells nothing either, only direction and place together.
+
+The pretraining videos are cut around the action, as curated sets are: there the satellite is above the wheel in the
+middle of the video. So their frames have a place in time once the way is seen, and clip order prediction has something
+to learn; a single frame of unknown place in time still tells nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -21,8 +24,15 @@ CLASSES = ("orbit_left_spin_left", "orbit_left_spin_right", "orbit_right_spin_le
 
 WHEEL_PATTERNS = ("half", "wedge", "pointer")
 """Patterns that look the same only after a whole turn."""
-SLOWEST, FASTEST = 220, 300
-"""Turning in half a frame of a 64-frame video, in 1/65,536 turn: 2.4 to 3.3 degrees a frame."""
+SLOWEST, FASTEST = 340, 440
+"""Turning in half a frame of a 64-frame video, in 1/65,536 turn: 3.7 to 4.8 degrees a frame, two thirds to five sixths
+of a turn in all."""
+
+ABOVE = 3 * TURN // 4
+"""The angle of a satellite above the wheel."""
+
+AROUND_ABOVE = TURN // 24
+"""How far from there the middle of a pretraining video may be."""
 
 Colours = tuple[tuple[int, int, int], tuple[int, int, int]]
 
@@ -99,27 +109,32 @@ class MotionVideo:
         return frames
 
 
-def draw_motion(name: str, label: int, stage: Stage) -> MotionVideo:
-    """The video of that name and class on that stage."""
+def draw_motion(name: str, label: int, stage: Stage, centred: bool) -> MotionVideo:
+    """The video of that name and class on that stage; `centred` as pretraining videos are."""
     draws = Draws(name)
     num_frames = len(stage.grain_offsets)
     orbit_way, spin_way = (1 if label & 2 else -1), (1 if label & 1 else -1)
     shapes, patterns = list(SHAPES), list(PATTERNS)
-    # A longer video turns more slowly, so that it too spans less than half a turn.
+    # A longer video turns more slowly, so that it too spans less than a turn.
     orbit_speed = orbit_way * draws.between(SLOWEST, FASTEST) * 64 // num_frames
     spin_speed = spin_way * draws.between(SLOWEST, FASTEST) * 64 // num_frames
     return MotionVideo(
         stage=stage,
-        centre=(16 * 60 + draws.between(-48, 48), 16 * 80 + draws.between(-160, 160)),
-        sways=(draw_sway(draws, 32), draw_sway(draws, 64)),
-        orbit=Turning(draws.below(TURN), orbit_speed),
-        orbit_radius=draws.between(16 * 30, 16 * 34),
+        centre=(16 * 60 + draws.between(-24, 24), 16 * 80 + draws.between(-96, 96)),
+        sways=(draw_sway(draws, 16), draw_sway(draws, 48)),
+        orbit=Turning(_middle(draws, centred), orbit_speed),
+        orbit_radius=draws.between(16 * 30, 16 * 32),
         satellite=(shapes[draws.below(len(shapes))], patterns[draws.below(len(patterns))]),
         satellite_colours=draw_colour_pair(draws, 160),
-        satellite_radius=draws.between(16 * 9, 16 * 12),
+        satellite_radius=draws.between(16 * 13, 16 * 15),
         satellite_tilt=draws.below(TURN),
-        spin=Turning(draws.below(TURN), spin_speed),
+        spin=Turning(_middle(draws, centred), spin_speed),
         wheel=("disc", WHEEL_PATTERNS[draws.below(len(WHEEL_PATTERNS))]),
         wheel_colours=draw_colour_pair(draws, 240),
-        wheel_radius=draws.between(16 * 14, 16 * 18),
+        wheel_radius=draws.between(16 * 19, 16 * 22),
     )
+
+
+def _middle(draws: Draws, centred: bool) -> int:
+    anywhere = draws.below(TURN)
+    return ABOVE + draws.between(-AROUND_ABOVE, AROUND_ABOVE) if centred else anywhere

@@ -106,8 +106,9 @@ def parameters(video_id: str) -> MotionVideo | AppearanceVideo:
         raise ValueError(f"{video_id} is not a video of {family}/{split}; ids look like {family}/{split}/g000_c0")
     seed = f"reelproof embedded {DATASET_VERSION}/{video_id}"
     stage = _draw_stage(f"reelproof embedded {DATASET_VERSION}/{family}/{split}/{group}", seed, NUM_FRAMES[split])  # type: ignore[index]
-    draw = draw_motion if family == "motion" else draw_appearance
-    return draw(seed, int(label), stage)
+    if family == "motion":
+        return draw_motion(seed, int(label), stage, centred=split in ("pretrain", "pretrain-long"))
+    return draw_appearance(seed, int(label), stage)
 
 
 def render(video_id: str) -> NDArray[np.uint8]:

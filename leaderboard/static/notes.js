@@ -1,0 +1,3 @@
+/* Nothing moves on this page but the line in the header. */
+
+keepLooking(async () => showNow((await ask("/view/live")).body));

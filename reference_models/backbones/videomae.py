@@ -1,0 +1,136 @@
+"""The vision transformer of VideoMAE: joint attention over tubelets, no class token.
+
+Source: Tong et al., "VideoMAE", NeurIPS 2022; MCG-NJU/VideoMAE at 14ef8d8, modeling_finetune.py (CC-BY-NC: written from
+the specification). State-dict keys are those of the source's finetuning model, without its head.
+
+Positions are a fixed table of sines over all tokens, computed for the clip at hand and no part of the weights: any
+clip of whole tubelets is taken. Queries and values have a bias, keys have none. The feature is the mean over tokens,
+then a LayerNorm (`fc_norm`), which a pretraining checkpoint does not have: there it is fresh.
+
+Shapes: B clips, N tokens, C channels, H heads, D channels of a head.
+"""
+
+import torch
+from timm.layers import Mlp
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reference_models.backbones.accepted import multiples
+
+TUBELET = (2, 16, 16)
+
+
+class VideoMAE(nn.Module):
+    """Clips to one feature a clip.
+
+    Args:
+        width: Channels.
+        heads: Of the attention.
+        depth: Number of blocks.
+    """
+
+    def __init__(self, width: int, heads: int, depth: int = 12) -> None:
+        super().__init__()
+        self.feature_dim = width
+        self.patch_embed = TubeletEmbedding(width)
+        self.positions = Positions()
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.fc_norm = nn.LayerNorm(width, eps=1e-6)
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.trunc_normal_(part.weight, std=0.02)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Normalised clips [B, 3, T, H, W] to features [B, C]."""
+        features: Tensor = self.fc_norm(self.forward_features(clips).mean(1))
+        return features
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """The last tokens [B, N, C]; N is T/2 x H/16 x W/16."""
+        x_BNC = self.positions(self.patch_embed(clips))
+        for block in self.blocks:
+            x_BNC = block(x_BNC)
+        return x_BNC
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The modules whose outputs are the layers, in the order in which they run."""
+        return {"stem": self.positions, **{f"block{i}": block for i, block in enumerate(self.blocks)}}
+
+    def accepts(self, frames: int, height: int, width: int) -> str | None:
+        """None, or why such clips cannot be taken."""
+        return multiples("VideoMAE's ViT", (frames, height, width), frames=TUBELET[0], size=TUBELET[1])
+
+
+class TubeletEmbedding(nn.Module):
+    """Two frames of 16 x 16 pixels to one token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv3d(3, width, kernel_size=TUBELET, stride=TUBELET)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        tokens_BNC: Tensor = self.proj(clips).flatten(2).transpose(1, 2)
+        return tokens_BNC
+
+
+class Positions(nn.Module):
+    """Adds the table of sines."""
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        return x_BNC + sines(*x_BNC.shape[1:]).to(x_BNC)
+
+
+def sines(num_tokens: int, width: int) -> Tensor:
+    """The position table [N, C]: sines on even, cosines on odd channels, of position / 10000^(2 (c // 2) / C)."""
+    channel = torch.arange(width, dtype=torch.float64, device="cpu")
+    position = torch.arange(num_tokens, dtype=torch.float64, device="cpu")
+    angle_NC = position[:, None] / 10000 ** (2 * (channel // 2) / width)
+    return torch.where(channel % 2 == 0, angle_NC.sin(), angle_NC.cos())
+
+
+class Block(nn.Module):
+    """Attention and an MLP, each after a LayerNorm and added to its input."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width, 4 * width)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        x_BNC = x_BNC + self.attn(self.norm1(x_BNC))
+        y_BNC: Tensor = x_BNC + self.mlp(self.norm2(x_BNC))
+        return y_BNC
+
+
+class Attention(nn.Module):
+    """Self-attention with a bias on queries and values, and none on keys."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
+        qkv = functional.linear(x_BNC, self.qkv.weight, bias)
+        q_BHND, k_BHND, v_BHND = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        y_BHND = functional.scaled_dot_product_attention(q_BHND, k_BHND, v_BHND)
+        out_BNC: Tensor = self.proj(y_BHND.transpose(1, 2).flatten(2))
+        return out_BNC
+
+
+def videomae_vit_s() -> VideoMAE:
+    """ViT-S: 22 M parameters, 384 features."""
+    return VideoMAE(width=384, heads=6)
+
+
+def videomae_vit_b() -> VideoMAE:
+    """ViT-B: 86 M parameters, 768 features."""
+    return VideoMAE(width=768, heads=12)

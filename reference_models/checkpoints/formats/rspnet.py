@@ -1,0 +1,32 @@
+"""RSPNet: relative speed prediction, with a momentum encoder beside the one that is kept.
+
+Sources: PeihaoChen/RSPNet at 2958779, whose R(2+1)D and C3D are those of clip order prediction; the re-trained
+checkpoint of fmthoker/SEVERE-BENCHMARK at 2f99365, which is torchvision's R(2+1)D-18.
+"""
+
+from reference_models.checkpoints.formats.format import KINETICS, Format, Reason
+
+DROPS: tuple[Reason, ...] = (
+    (r"^queue", "queue of negatives"),
+    (r"^encoder_k\.", "momentum encoder"),
+    (r"^(encoder_q\.)?(fc\d?|encoder\.(linear|fc))\.", "head of the pretext task"),
+)
+
+RSPNET = Format(
+    name="rspnet",
+    source="PeihaoChen/RSPNet",
+    architectures=("r2plus1d_10", "c3d"),
+    marks=r"^encoder_q\.encoder\.(?!base_network)",
+    normalisation=KINETICS,
+    drops=DROPS,
+    renames=((r"^encoder_q\.encoder\.", ""),),
+)
+RSPNET_SEVERE = Format(
+    name="rspnet-severe",
+    source="RSPNet of fmthoker/SEVERE-BENCHMARK",
+    architectures=("r2plus1d_18",),
+    marks=r"^encoder_q\.encoder\.base_network\.",
+    normalisation=KINETICS,
+    drops=DROPS,
+    renames=((r"^encoder_q\.encoder\.base_network\.0\.", "stem."), (r"^encoder_q\.encoder\.base_network\.", "layer")),
+)

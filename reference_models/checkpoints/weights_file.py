@@ -1,0 +1,143 @@
+"""Reading the tensors of somebody's file without running what is in it.
+
+safetensors, or what `torch.save` writes, read with `weights_only=True`: of a pickle's programs only those that make
+tensors are followed. What a file claims beyond its own size (a compressed archive, a tensor larger than its storage) is
+refused before it takes memory.
+"""
+
+import json
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+CONTAINERS = ("state_dict", "model", "module", "model_state", "model_state_dict", "network", "net")
+"""Where in a checkpoint its authors put the weights, in the order in which they are looked for."""
+
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What a folder of the Hub holds, beside its config.json."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """The tensors of a file, by key."""
+
+    tensors: dict[str, Tensor]
+    where: str
+    """In which part of the file they stood, in words."""
+
+    config: dict[str, object]
+    """The config.json beside it; empty where there is none."""
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """The tensors of a file, or of a folder with one.
+
+    Raises:
+        ValueError: If it cannot be read whole and safely. The sentence says why.
+    """
+    if path.is_dir():
+        path = _file_in(path)
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.")
+    content = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    tensors, where = _find(content, path)
+    for key, tensor in tensors.items():
+        _check(key, tensor, path)
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
+    if (claimed := sum(storages.values())) > (size := path.stat().st_size):
+        raise ValueError(f"{path} claims {claimed:,} bytes of weights and has {size:,}. Copy or download it again.")
+    if all(key.startswith("module.") for key in tensors):
+        tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+        where += ", every key without its `module.`"
+    return WeightsFile(tensors, where, _config_beside(path))
+
+
+def _file_in(folder: Path) -> Path:
+    found = [folder / name for name in FOLDER_FILES if (folder / name).is_file()]
+    if not found:
+        raise ValueError(f"{folder} holds neither {' nor '.join(FOLDER_FILES)}. Name the file itself.")
+    return found[0]
+
+
+def _safetensors(path: Path) -> object:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or cut short ({error}). Copy or download it again.") from error
+
+
+def _torch_file(path: Path) -> object:
+    if zipfile.is_zipfile(path):
+        _refuse_compressed(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old storage classes; what they hold is read all the same
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a hostile file may fail in any way; all of them mean the same to its owner
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} cannot be read as weights alone: {first_line[:200]} Files that hold more than tensors (settings, "
+            "classes) or are cut short are not opened. Load it yourself where you trust it, and save its state_dict."
+        ) from error
+
+
+def _refuse_compressed(path: Path) -> None:
+    """`torch.save` stores its tensors as they are; a compressed archive can unfold to any size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or cut short ({error}). Copy or download it again.") from error
+    unfolded = sum(entry.file_size for entry in entries)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or unfolded > path.stat().st_size:
+        raise ValueError(
+            f"{path} is a compressed archive that unfolds to {unfolded:,} bytes; torch.save makes none. "
+            "Save the state_dict again with torch.save or as safetensors."
+        )
+
+
+def _find(content: object, path: Path) -> tuple[dict[str, Tensor], str]:
+    """The mapping from keys to tensors in what was read, and where it stood."""
+    where = "the file itself"
+    for _ in range(3):
+        if not isinstance(content, Mapping):
+            break
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        inside = next((name for name in CONTAINERS if isinstance(content.get(name), Mapping)), None)
+        if inside is None:
+            if tensors:
+                return tensors, where
+            break
+        content, where = content[inside], f"its {inside!r}"
+    kind = f"keys {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) else type(content).__name__
+    raise ValueError(f"{path} holds no state_dict: there is {kind or 'nothing'}. Looked in {', '.join(CONTAINERS)}.")
+
+
+def _check(key: str, tensor: Tensor, path: Path) -> None:
+    """Refuse what is no plain block of numbers of the size it claims."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        raise ValueError(f"{path}: {key} is no dense tensor. Save the weights as plain tensors.")
+    claimed, there = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if claimed > there:
+        raise ValueError(
+            f"{path}: {key} has the shape {list(tensor.shape)}, {claimed:,} bytes, but {there:,} bytes are there. "
+            "Save the weights as plain, contiguous tensors."
+        )
+
+
+def _config_beside(path: Path) -> dict[str, object]:
+    beside = path.with_name("config.json")
+    if not beside.is_file():
+        return {}
+    try:
+        config = json.loads(beside.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{beside} is no JSON ({error}). Copy it again.") from error
+    return config if isinstance(config, dict) else {}

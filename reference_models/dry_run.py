@@ -1,0 +1,84 @@
+"""What a recipe would cost on this machine, before it is started."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.names import generator
+from bench.stages.classifier import stacked
+from bench.training import Batch, train
+from reference_models.backbones import build
+from reference_models.counts import cost
+from reference_models.pretext.supervised import Labels
+from reference_models.pretrain import Learner, device_named, fresh, plan_of, refuse_clip, task_loss, width_of
+from reference_models.recipes import Recipe
+
+CALIBRATION_STEPS = 4
+"""The first two warm up caches and kernels and are not timed."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one recipe."""
+
+    recipe: str
+    steps: int
+    clips: int
+    gflops_per_clip: float
+    """Forward; training takes about three times that."""
+
+    seconds: float
+    """Of the training; making and decoding videos comes on top where they are not there yet."""
+
+    device: str
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        hours = f"{self.seconds / 3600:.1f} hours" if self.seconds > 5400 else f"{self.seconds / 60:.1f} minutes"
+        total = 3 * self.gflops_per_clip * self.clips / 1e3
+        return (
+            f"{self.recipe}: {self.steps} steps, {self.clips:,} clips of {self.gflops_per_clip:.2f} GFLOPs forward "
+            f"({total:,.1f} TFLOPs in all with the backward passes); about {hours} on this machine ({self.device})."
+        )
+
+
+def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
+    """Time a few steps on made-up videos."""
+    clip = recipe.clip
+    trunk = fresh(recipe.architecture, recipe.seed)
+    refuse_clip(trunk, recipe)
+    with torch.device("meta"):
+        macs, _ = cost(build(recipe.architecture).eval(), torch.empty(1, 3, clip.num_frames, clip.size, clip.size))
+    task = Labels(recipe.task.clips_per_video, 2) if isinstance(recipe.task, Labels) else recipe.task
+    ends: list[float] = []
+
+    def made_up(step: int) -> Batch:
+        examples = []
+        for at in range(recipe.batch_size):
+            rng = generator("dry run", step, at)
+            shape = (task.clips_per_video, clip.num_frames, clip.size, clip.size, 3)
+            example = dict(task.make_example(rng.integers(0, 256, shape, dtype=np.uint8), rng))
+            example["colours"] = rng.uniform(-1, 1, size=(len(example["clips"]), 3)).astype(np.float32)
+            example["labels"] = np.asarray(rng.integers(2))
+            examples.append(example)
+        return Batch(tuple(f"made up {at}" for at in range(recipe.batch_size)), stacked(examples))
+
+    loss = task_loss(recipe, task)
+
+    def timed(learner: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+        ends.append(time.monotonic())
+        return loss(learner, batch)
+
+    where = device_named(device)
+    learner = Learner(trunk, task.build_head(width_of(trunk)))
+    plan = plan_of(recipe, steps=CALIBRATION_STEPS)
+    train(learner, timed, made_up, plan, names=("dry run",), device=where)
+    ends.append(time.monotonic())
+    step_s = (ends[-1] - ends[2]) / (CALIBRATION_STEPS - 2)
+    clips = recipe.steps * recipe.batch_size * task.clips_per_video
+    return Estimate(recipe.name, recipe.steps, clips, 2 * macs / 1e9, step_s * recipe.steps, str(where))

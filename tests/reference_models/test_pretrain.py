@@ -1,0 +1,336 @@
+import json
+import shutil
+from dataclasses import dataclass, replace
+
+import av
+import numpy as np
+import pytest
+import torch
+import typer
+from torch import nn
+from torch.nn import functional
+from typer.testing import CliRunner
+
+from bench.encoder import weight_hash
+from bench.home import Home
+from bench.schema import ClipSpec
+from bench.training import Batch
+from reference_models import cli, pretrain, recipes
+from reference_models.backbones import BACKBONES, Listing
+from reference_models.checkpoints.load import load
+from reference_models.dry_run import estimate
+from reference_models.pretext.supervised import Labels
+from reference_models.pretext.vcop import ClipOrder
+from reference_models.pretrain import jittered, random_checkpoint
+from reference_models.recipes import Recipe, recipe_named
+
+CLIP = ClipSpec(num_frames=4, resize=(20, 24), size=16)
+
+
+class TinyNet(nn.Module):
+    """Under a thousand weights."""
+
+    feature_dim = 8
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(3, 8, 3, stride=(1, 2, 2), padding=1), nn.BatchNorm3d(8), nn.ReLU())
+
+    def forward(self, clips):
+        return self.stem(clips).mean((2, 3, 4))
+
+    def layers(self):
+        return {"stem": self.stem}
+
+    def accepts(self, frames, height, width):
+        return None if frames == 4 else f"tiny_net takes 4 frames, not {frames}"
+
+
+@dataclass(frozen=True)
+class Brighter:
+    """Which of two clips comes first, in videos that brighten."""
+
+    clips_per_video: int = 2
+    words: str = "brighter or darker"
+    family: str = "non-contrastive"
+
+    def span(self, clip):
+        return 3 * clip.span
+
+    def choose_frames(self, num_frames, clip, rng):
+        start = int(rng.integers(num_frames - self.span(clip) + 1))
+        return start + np.array([[0], [2 * clip.span]]) + np.arange(clip.num_frames)
+
+    def make_example(self, clips_NTHWC, rng):
+        turned = int(rng.integers(2))
+        return {"clips": clips_NTHWC[::-1] if turned else clips_NTHWC, "target": np.asarray(turned)}
+
+    def build_head(self, feature_dim):
+        return nn.Sequential(nn.BatchNorm1d(feature_dim, affine=False), nn.Linear(feature_dim, 2))
+
+    def loss(self, backbone, head, batch):
+        features = backbone(batch["clips"].flatten(0, 1)).unflatten(0, batch["clips"].shape[:2])
+        logits = head(features[:, 1] - features[:, 0])
+        accuracy = (logits.detach().argmax(1) == batch["target"]).float().mean()
+        return functional.cross_entropy(logits, batch["target"]), {"accuracy": accuracy}
+
+
+RECIPE = Recipe(
+    name="test-brighter",
+    title="Brighter",
+    architecture="tiny_net",
+    task=Brighter(),
+    videos="motion",
+    clip=CLIP,
+    batch_size=4,
+    steps=12,
+    learning_rate=1e-2,
+    weight_decay=0.0,
+    brightness=0.05,
+    contrast=0.05,
+    saturation=0.2,
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny_net(monkeypatch):
+    """A backbone of the tests, built like any other."""
+    monkeypatch.setitem(BACKBONES, "tiny_net", Listing("tiny_net", "the tests"))
+    monkeypatch.setattr(
+        "reference_models.backbones.import_module", lambda _name: type("tiny", (), {"tiny_net": staticmethod(TinyNet)})
+    )
+
+
+def write_video(path, num_frames, seed):
+    """Grey frames that grow brighter, with a pattern."""
+    rng = np.random.default_rng(seed)
+    pattern = rng.integers(0, 40, size=(40, 48, 3))
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
+        for number in range(num_frames):
+            frame = (pattern + 30 + 150 * number // num_frames).astype(np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("brightening")
+    for name in ("plain", "fancy"):
+        (folder / name).mkdir()
+        for number in range(6):
+            write_video(folder / name / f"v{number}.mp4", 24, number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    """Frames are decoded once for the whole file."""
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def home(shared_home, monkeypatch):
+    monkeypatch.setattr(pretrain, "cores", lambda: 1)
+    yield shared_home
+    shutil.rmtree(shared_home.training, ignore_errors=True)
+
+
+def train(home, folder, videos, recipe=RECIPE, **settings):
+    path = pretrain.pretrain(recipe, home=home, folder=folder, device="cpu", data=videos, **settings)
+    return load(path)
+
+
+def test_a_recipe_and_videos_make_a_checkpoint_that_loads(home, videos, tmp_path):
+    told = []
+    loaded = train(home, tmp_path / "checkpoint", videos, report=lambda words, share: told.append(share))
+    assert loaded.config.name == "Brighter"
+    assert loaded.config.pretext == "brighter or darker"
+    assert loaded.config.pretrained_on == (videos.name,)
+    assert loaded.config.clip == CLIP
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    card = (tmp_path / "checkpoint" / "README.md").read_text()
+    assert "Trained for 12 steps of 4 videos" in card
+    lines = (tmp_path / "checkpoint" / "training.jsonl").read_text().splitlines()
+    assert len(lines) == 12
+    assert set(json.loads(lines[0])) == {"step", "loss", "rate", "accuracy"}
+    assert not list(home.training.glob("*"))
+
+
+def test_the_task_is_learnt(home, videos, tmp_path):
+    recipe = replace(RECIPE, steps=100, batch_size=8, learning_rate=3e-2)
+    train(home, tmp_path / "checkpoint", videos, recipe)
+    lines = (tmp_path / "checkpoint" / "training.jsonl").read_text().splitlines()
+    assert np.mean([json.loads(line)["accuracy"] for line in lines[-10:]]) > 0.9
+
+
+def test_interrupted_and_started_again_gives_the_same_weights(home, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.training.REPORT_EVERY_S", -1.0)
+    whole = train(home, tmp_path / "whole", videos).encoder.weight_hash
+
+    def stop(words, share):
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(home, tmp_path / "parts", videos, report=stop)
+    assert not (tmp_path / "parts").exists()
+    assert train(home, tmp_path / "parts", videos).encoder.weight_hash == whole
+
+
+def test_a_checkpoint_that_is_there_is_not_trained_again_and_one_of_another_recipe_is(home, videos, tmp_path):
+    first = train(home, tmp_path / "checkpoint", videos).encoder.weight_hash
+    told = []
+    assert (
+        train(home, tmp_path / "checkpoint", videos, report=lambda *words: told.append(words)).encoder.weight_hash
+        == first
+    )
+    assert told[-1] == ("it is there already", 1.0)
+    other = train(home, tmp_path / "checkpoint", videos, replace(RECIPE, seed=1))
+    assert other.encoder.weight_hash != first
+
+
+def test_training_moves_the_weights_of_the_random_checkpoint_of_the_same_seed(home, videos, tmp_path):
+    random = load(random_checkpoint("tiny_net", 0, tmp_path / "random"))
+    again = load(random_checkpoint("tiny_net", 0, tmp_path / "again"))
+    other = load(random_checkpoint("tiny_net", 1, tmp_path / "other"))
+    trained = train(home, tmp_path / "trained", videos, replace(RECIPE, steps=1, learning_rate=1e-12))
+    assert random.encoder.weight_hash == again.encoder.weight_hash != other.encoder.weight_hash
+    weights = trained.encoder.trunk.stem[0].weight
+    assert torch.allclose(weights, random.encoder.trunk.stem[0].weight, atol=1e-9)
+    assert random.config.pretext == ""
+
+
+def test_the_supervised_task_reads_the_labels(home, videos, tmp_path):
+    recipe = replace(RECIPE, task=Labels(clips_per_video=2), steps=3)
+    chosen = pretrain.open_videos(recipe, home, videos, lambda _words, _share: None)
+    assert chosen.task.num_classes == 2
+    batch = pretrain.batches(recipe, chosen)(0)
+    assert isinstance(batch, Batch)
+    expected = [chosen.videos.video(video_id).label for video_id in batch.video_ids]
+    assert batch.tensors["labels"].tolist() == expected
+    assert batch.tensors["clips"].shape == (4, 2, 4, 16, 16, 3)
+    assert train(home, tmp_path / "checkpoint", videos, recipe).config.pretext == "labels"
+
+
+def test_too_short_videos_are_left_out_counted_and_refused_when_they_are_most(home, videos, tmp_path):
+    mixed = shutil.copytree(videos, tmp_path / "mixed")
+    for name in ("plain", "fancy"):
+        write_video(mixed / name / "short.mp4", 11, 9)
+    (mixed / "splits").mkdir()
+    everything = sorted(path.relative_to(mixed).as_posix() for path in mixed.glob("*/*.mp4"))
+    held_out = [f"{name}/v{number}.mp4" for name in ("plain", "fancy") for number in (4, 5)]
+    (mixed / "splits" / "testlist01.txt").write_text("\n".join(held_out) + "\n")
+    train_list = [f"{name} {1 + name.startswith('plain')}" for name in everything if name not in held_out]
+    (mixed / "splits" / "trainlist01.txt").write_text("\n".join(train_list) + "\n")
+    chosen = pretrain.open_videos(RECIPE, home, mixed, lambda _words, _share: None)
+    shorts = [video_id for video_id in chosen.videos.ids if "short" in video_id]
+    assert shorts == []
+    long_task = replace(RECIPE, clip=CLIP.model_copy(update={"stride": 3}))
+    with pytest.raises(ValueError, match="shorter than the 30 frames that brighter or darker needs"):
+        pretrain.open_videos(long_task, home, mixed, lambda _words, _share: None)
+
+
+def test_a_clip_that_the_backbone_refuses_is_said_before_any_work(home, videos, tmp_path):
+    recipe = replace(RECIPE, clip=CLIP.model_copy(update={"num_frames": 8}))
+    with pytest.raises(ValueError, match=r"clips of 8 x 16 x 16\. tiny_net takes 4 frames, not 8"):
+        train(home, tmp_path / "checkpoint", videos, recipe)
+
+
+def test_a_batch_is_the_same_whenever_it_is_asked_for(home, videos):
+    chosen = pretrain.open_videos(RECIPE, home, videos, lambda _words, _share: None)
+    make = pretrain.batches(RECIPE, chosen)
+    make(5)
+    late, early = make(2), pretrain.batches(RECIPE, chosen)(2)
+    assert late.video_ids == early.video_ids
+    assert all(torch.equal(late.tensors[name], early.tensors[name]) for name in late.tensors)
+
+
+def test_colours_change_as_the_three_definitions_say_one_after_the_other():
+    rng = np.random.default_rng(0)
+    clips = rng.integers(60, 120, size=(2, 1, 3, 3, 3)).astype(np.uint8)
+    changes = np.array([[0.1, -0.2, 0.3], [0.0, 0.0, 0.0]], dtype=np.float32)
+    found = jittered(torch.from_numpy(clips), torch.from_numpy(changes))
+
+    pixels = clips[0].astype(np.float64)
+    grey = (pixels @ [0.299, 0.587, 0.114])[..., None]
+    pixels = grey + 1.3 * (pixels - grey)
+    mean = pixels.mean((0, 1, 2))
+    pixels = 1.1 * (mean + 0.8 * (pixels - mean))
+    assert found[0].numpy() == pytest.approx(pixels, abs=1e-3)
+    assert found[1].numpy() == pytest.approx(clips[1].astype(np.float64), abs=1e-3)
+
+
+def test_every_recipe_has_its_own_hash_and_settings_are_json():
+    made = [make() for make in recipes.RECIPES.values()]
+    assert len({recipe.hash for recipe in made}) == len(made)
+    assert [recipe.name for recipe in made] == list(recipes.RECIPES)
+    assert json.loads(json.dumps(made[0].settings))["steps"] == made[0].steps
+
+
+def test_the_supervised_anchor_sees_as_many_clips_in_as_many_steps():
+    order, labels = recipes.mini_vcop(), recipes.mini_supervised("shufflenet_v1_x2")
+    assert labels.architecture == "shufflenet_v1_x2"
+    assert (labels.steps, labels.batch_size * labels.task.clips_per_video) == (
+        order.steps,
+        order.batch_size * order.task.clips_per_video,
+    )
+
+
+def test_a_wrong_recipe_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean mini-vcop"):
+        recipe_named("mini_vcop")
+    assert recipe_named("mini-vcop", "tiny_net").architecture == "tiny_net"
+
+
+def test_a_dry_run_counts_clips_and_times_a_few_steps():
+    told = estimate(RECIPE, "cpu")
+    assert (told.steps, told.clips) == (12, 96)
+    assert 0 < told.seconds < 60
+    assert "12 steps, 96 clips" in told.words
+
+
+def test_commands_print_rows_as_json():
+    app = typer.Typer()
+    app.command("recipes")(cli.recipes)
+    app.command("other")(cli.backbones)
+    result = CliRunner().invoke(app, ["recipes", "--json"])
+    rows = json.loads(result.output)
+    assert [row["name"] for row in rows] == list(recipes.RECIPES)
+
+
+def test_weights_do_not_depend_on_the_callers_chance(tmp_path):
+    torch.manual_seed(1)
+    one = load(random_checkpoint("tiny_net", 0, tmp_path / "one"))
+    torch.manual_seed(2)
+    assert weight_hash("tiny_net", pretrain.fresh("tiny_net", 0).state_dict()) == one.encoder.weight_hash
+
+
+def test_an_oracle_recovers_the_order_of_the_clips_from_their_frames():
+    task, clip = ClipOrder(num_clips=3, gap=4), ClipSpec(num_frames=4)
+    seen = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        frames_NT = task.choose_frames(30, clip, rng)
+        assert (np.diff(frames_NT[:, 0]) == 8).all()
+        assert 0 <= frames_NT.min() <= frames_NT.max() < 30
+        clips = np.broadcast_to(frames_NT[..., None, None, None], (3, 4, 2, 2, 3)).astype(np.uint8)
+        example = task.make_example(clips, rng)
+        places = example["clips"][:, 0, 0, 0, 0].argsort().argsort()
+        assert task.orders[int(example["target"])] == tuple(places)
+        seen.add(int(example["target"]))
+    assert seen == set(range(6))
+    assert task.span(clip) == 20
+
+
+def test_every_pair_of_clips_is_compared_and_chance_is_log_of_the_orders():
+    task = ClipOrder(num_clips=4, dropout=0.0)
+    head = task.build_head(8)
+    assert list(zip(head.first, head.second, strict=True)) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    torch.manual_seed(0)
+    batch = {"clips": torch.randn(16, 4, 3, 4, 8, 8), "target": torch.arange(16)}
+    loss, numbers = task.loss(TinyNet(), head, batch)
+    assert loss.item() == pytest.approx(np.log(24), abs=0.3)
+    assert 0 <= numbers["accuracy"].item() <= 1
