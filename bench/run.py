@@ -129,7 +129,7 @@ def evaluate(
 
             report("starting", 0.0)
             kept = cache / f"{videos[name].dataset.name.replace(':', '-')}-{videos[name].frames_digest[:12]}"
-            case = _case(encoder, suite, videos[name], Cache(kept), kept / "training", where, report, student)
+            case = open_case(encoder, suite, videos[name], Cache(kept), kept / "training", where, report, student)
             if reference_logits is not None and name in reference_logits:
                 case = replace(case, reference_logits=reference_logits[name])
             outputs[stage, name] = RUN[stage](case)
@@ -174,7 +174,7 @@ def bare_card(encoder: Encoder, *, anchor: Literal["", "random", "supervised"] =
     )
 
 
-def _case(
+def open_case(
     encoder: Encoder,
     suite: Suite,
     videos: Videos,

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from corruptions.definition import Definition
-from corruptions.noise import corrupt
 from numpy.typing import NDArray
 
 from bench.schema import ClipSpec, Condition
-from bench.video.decode import decode
 from bench.video.frame_store import FrameStore
 from bench.video.index import Video, VideoSet
-from bench.video.resize import centre_crop, resize_clip
+from bench.video.resize import centre_crop, resize_clip, resize_region, source_region
 from bench.video.sampling import random_start, spread_clips
+from bench.video.stream import native_frames
+from corruptions.definition import Definition
+from corruptions.noise import corrupt
 
 Clip = NDArray[np.uint8]
 
@@ -56,29 +56,34 @@ class Clips:
 
         `clean` among the conditions yields the same pixels as `views`.
         """
-        video = self.video(split, video_id)
-        native = decode(video.path)
-        frames_VT = spread_clips(len(native), self.spec, num_views)
-        crop = centre_crop(self.spec.resize, self.spec.size)
+        frames_VT = spread_clips(self.stores[split].num_frames(video_id), self.spec, num_views)
+        decoded = native_frames(self.video(split, video_id), frames_VT)
+        natives = [decoded.clip(frames_T) for frames_T in frames_VT]
         for condition in conditions:
-            yield (
-                condition,
-                np.stack([self._noisy(native, video_id, frames_T, condition, crop) for frames_T in frames_VT]),
-            )
+            clips = zip(natives, frames_VT, strict=True)
+            yield condition, np.stack([self._noisy(clip, video_id, numbers_T, condition) for clip, numbers_T in clips])
 
     def video(self, split: str, video_id: str) -> Video:
         """The video of this id."""
         return self.sets[split].video(video_id)
 
-    def _noisy(
-        self, native: Clip, video_id: str, frames_T: NDArray[np.int64], condition: Condition, crop: tuple[int, int, int]
-    ) -> Clip:
-        clip = native[frames_T]
-        if condition.severity:
-            definition = Definition.parse(condition.corruption)
-            if definition.position == "source":
-                clip = corrupt(clip, definition, condition.severity, video_id=video_id, frame_numbers=frames_T)
-                return resize_clip(clip, self.spec.resize, crop)
-            clip = resize_clip(clip, self.spec.resize, crop)
-            return corrupt(clip, definition, condition.severity, video_id=video_id, frame_numbers=frames_T)
-        return resize_clip(clip, self.spec.resize, crop)
+    def _noisy(self, native: Clip, video_id: str, numbers_T: NDArray[np.int64], condition: Condition) -> Clip:
+        """One clip under one condition. Noise at source is drawn for the pixels that the crop shows, and for no others."""
+        resize, crop = self.spec.resize, centre_crop(self.spec.resize, self.spec.size)
+        if not condition.severity:
+            return resize_clip(native, resize, crop)
+        definition, severity = Definition.parse(condition.corruption), condition.severity
+        if definition.position == "input":
+            clip = resize_clip(native, resize, crop)
+            return corrupt(clip, definition, severity, video_id=video_id, frame_numbers=numbers_T)
+        size = (native.shape[1], native.shape[2])
+        top, left, height, width = source_region(size, resize, crop)
+        noisy = corrupt(
+            native[:, top : top + height, left : left + width],
+            definition,
+            severity,
+            video_id=video_id,
+            frame_numbers=numbers_T,
+            region=(top, left, *size),
+        )
+        return resize_region(noisy, size, resize, crop)

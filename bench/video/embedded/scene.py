@@ -64,8 +64,7 @@ class Stage:
     def frames(self) -> NDArray[np.uint8]:
         """The empty stage, [T, HEIGHT, WIDTH, 3]."""
         num_frames = len(self.grain_offsets)
-        colours = np.array(self.colours, np.int32)
-        picture = background(self.look, HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN, colours)
+        picture = background(self.look, HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN, self.colours)
         down = MARGIN + (self.camera[0].path(num_frames) + self.camera[1].path(num_frames)) // 16
         across = MARGIN + (self.camera[2].path(num_frames) + self.camera[3].path(num_frames)) // 16
         out = np.empty((num_frames, HEIGHT, WIDTH, 3), np.uint8)
@@ -120,7 +119,7 @@ def draw_figure(
     across: Path,
     angle: Path,
 ) -> None:
-    """Draw one figure into all frames, in place.
+    """Draw one figure into all frames, in place; what lies outside the picture is left out.
 
     Args:
         frames: uint8 [T, HEIGHT, WIDTH, 3].
@@ -135,8 +134,6 @@ def draw_figure(
     reach = radius * 23 // 16 // 16 + 1  # the square's corner, in whole pixels
     offsets = 16 * np.arange(-reach, reach + 1)
     top, left = down // 16 - reach, across // 16 - reach
-    assert top.min() >= 0 and left.min() >= 0, "a figure leaves the picture"
-    assert top.max() + 2 * reach < HEIGHT and left.max() + 2 * reach < WIDTH, "a figure leaves the picture"
     dy = (offsets[None, :] - (down % 16)[:, None]).astype(np.int32)[:, :, None]
     dx = (offsets[None, :] - (across % 16)[:, None]).astype(np.int32)[:, None, :]
     cos, sin = cosine(angle)[:, None, None], sine(angle)[:, None, None]
@@ -144,16 +141,21 @@ def draw_figure(
     cos, sin = cos * (SIZE // 2) // radius, sin * (SIZE // 2) // radius
     u = ((dx * cos + dy * sin) >> 14) + SIZE // 2
     v = ((dy * cos - dx * sin) >> 14) + SIZE // 2
-    # Whatever lies outside the table is put into its corner, which no shape covers.
-    outside = ((u | v) < 0) | ((u | v) >= SIZE)
-    cell = np.where(outside, 0, v * SIZE + u)
+    # Whatever lies outside the table is put into its corner, which no shape covers. A negative number has high bits too.
+    cell = v * SIZE + u
+    cell[(u | v) & -SIZE != 0] = 0
     cover_table, shade_table = figure(shape, pattern)
     shades = np.arange(256)[:, None]
     palette = ((np.array(colours[0]) * (255 - shades) + np.array(colours[1]) * shades) // 255).astype(np.int16)
     # Cover in 0..256 and premultiplied, so that blending takes one multiplication a byte.
     weight_table = cover_table.astype(np.int32) + (cover_table > 127)
     ink_table = (palette[shade_table].astype(np.int32) * weight_table[:, None]).astype(np.uint16)
-    ink, keep = ink_table[cell], (256 - weight_table).astype(np.uint16)[cell][..., None]
+    ink = np.take(ink_table, cell, axis=0)
+    keep = np.take((256 - weight_table).astype(np.uint16), cell)[..., None]
+    size = 2 * reach + 1
     for frame, i, j, ink_now, keep_now in zip(frames, top.tolist(), left.tolist(), ink, keep, strict=True):
-        patch = frame[i : i + 2 * reach + 1, j : j + 2 * reach + 1]
-        patch[:] = (patch * keep_now + ink_now) >> 8
+        rows, columns = slice(max(-i, 0), min(HEIGHT - i, size)), slice(max(-j, 0), min(WIDTH - j, size))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            continue  # out of the picture
+        patch = frame[i + rows.start : i + rows.stop, j + columns.start : j + columns.stop]
+        patch[:] = (patch * keep_now[rows, columns] + ink_now[rows, columns]) >> 8

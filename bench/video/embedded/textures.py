@@ -1,9 +1,13 @@
 """Backgrounds and grain in whole numbers."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.video.embedded.draws import random_bytes
+
+Colour = tuple[int, int, int]
 
 OCTAVES = ((64, 8), (24, 5), (8, 3), (3, 3), (1, 3))
 """Cell size in pixels and weight of each layer of a background, coarse to fine; the finest survives the encoder."""
@@ -20,15 +24,18 @@ def smooth_noise(name: str, height: int, width: int, cell: int) -> NDArray[np.in
     return value
 
 
-def background(name: str, height: int, width: int, colours: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """A picture [height, width, 3] between two colours [2, 3], rough at every scale."""
+@lru_cache(maxsize=4)
+def background(name: str, height: int, width: int, colours: tuple[Colour, Colour]) -> NDArray[np.uint8]:
+    """A picture [height, width, 3] between two colours, rough at every scale; kept for the next video of the group."""
     total = sum(weight for _, weight in OCTAVES)
     mix = np.zeros((height, width), np.int32)
     for cell, weight in OCTAVES:
         mix += weight * smooth_noise(f"{name}/{cell}", height, width, cell)
     # A sum of layers crowds in the middle; stretched by two about it, and cut.
     mix = np.clip(2 * (mix // total) - 128, 0, 255)[..., None]
-    return ((colours[0] * (255 - mix) + colours[1] * mix) // 255).astype(np.uint8)
+    picture = ((np.array(colours[0]) * (255 - mix) + np.array(colours[1]) * mix) // 255).astype(np.uint8)
+    picture.flags.writeable = False
+    return picture
 
 
 def grain(name: str, height: int, width: int, strength: int) -> NDArray[np.uint8]:
