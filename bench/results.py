@@ -89,7 +89,7 @@ def write_result(folder: Path, result: Result, rows: Rows, grams: Iterable[Grams
             arrays[f"{one.dataset}/{one.model}/video_ids"] = np.array(one.video_ids)
         if arrays:
             content = io.BytesIO()
-            np.savez_compressed(content, **arrays)
+            np.savez_compressed(content, allow_pickle=False, **arrays)
             (half / "grams.npz").write_bytes(content.getvalue())
         half.rename(final)
     except OSError as error:

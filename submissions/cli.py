@@ -39,7 +39,7 @@ def evaluate(
             videos = open_suite(protocol, home, lambda words, share: activity(words, share * 0.1))
 
         def progress(stage: str, _state: str, words: str, share: float) -> None:
-            done = (STAGES.index(stage) + share) / len(STAGES)  # type: ignore[arg-type]
+            done = (STAGES.index(stage) + share) / len(STAGES)
             activity(f"{stage.replace('_', ' ')}: {words}", 0.1 + 0.9 * done)
 
         stored = judge(kept, protocol, videos, home, device=device, progress=progress)
@@ -79,7 +79,7 @@ def verify(
             videos = open_suite(suite, home, activity)
 
         def progress(stage: str, _state: str, words: str, share: float) -> None:
-            done = (STAGES.index(stage) + share) / len(STAGES)  # type: ignore[arg-type]
+            done = (STAGES.index(stage) + share) / len(STAGES)
             activity(f"{stage.replace('_', ' ')}: {words}", done)
 
         verified = run_again(stored, suite, videos, home, device=device, progress=progress)

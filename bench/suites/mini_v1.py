@@ -26,7 +26,9 @@ from bench.suites.protocol import (
 PINNED = json.loads((files(__package__) / "mini_v1.json").read_text())
 """Hashes of manifests, frames and reference tables: made by `benchmarks/pin_mini_v1.py`, never by hand."""
 
-REFERENCE_TABLES = {name: Path(str(files(__package__) / f"mini_v1_reference_{name}.npz")) for name in PINNED["reference"]}
+REFERENCE_TABLES = {
+    name: Path(str(files(__package__) / f"mini_v1_reference_{name}.npz")) for name in PINNED["reference"]
+}
 """Logits of the reference teacher on the fixed training clips."""
 
 NOISES = tuple(f"{family}/ucf101-p@source/v1" for family in ("gaussian", "impulse", "shot", "speckle"))
@@ -36,9 +38,9 @@ LOCAL_TEMPLATE = Suite(
     clip=ClipSpec(num_frames=16, stride=1, resize=(64, 85), size=56),
     precision="fp32",
     pixel_contract=1,
-    views=Views(train=3, test=3),
+    views=Views(train=5, test=5),
     datasets=(),
-    linear_probe=LinearProbe(),
+    linear_probe=LinearProbe(strengths=(1e-3, 1e-2, 1e-1, 1.0, 10.0)),
     finetune=Finetune(
         card=TrainingCard(
             optimiser="adamw",

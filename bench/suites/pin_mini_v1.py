@@ -1,4 +1,6 @@
-"""Write `mini_v1.json`: the hashes that the suite stands on. Run once when the data or the reference tables change:
+"""Write `mini_v1.json`: the hashes that the suite stands on.
+
+Run once when data or reference tables change:
 
     python -m bench.suites.pin_mini_v1
 

@@ -38,7 +38,8 @@ def embedded(name: str, folder: Path, *, workers: int, report: Report) -> Datase
 
 def embedded_pretraining(name: str, folder: Path, *, workers: int, report: Report, long: bool = False) -> VideoSet:
     """The pretraining videos of a family, written where they are missing. Their labels are for the supervised anchor."""
-    family, split = cast(Family, name), cast(Split, "pretrain-long" if long else "pretrain")
+    family = cast(Family, name)
+    split: Split = "pretrain-long" if long else "pretrain"
     chosen = EmbeddedSet(family, split)
     write(chosen, folder, workers=workers, progress=lambda ready, of: report("writing videos", ready / of))
     return video_set(family, split, folder)

@@ -2,7 +2,7 @@
 
 In *appearance* one frame tells the class and the motion is random; in *motion* only the order of frames tells it and
 the looks are random. Everything is drawn with integers, so that the frames are the same on every machine; what an
-encoder makes of them is watched by digests. `sets` says what there is, `digests` what it should decode to.
+encoder makes of them is watched by the suite, which pins the digest of the decoded frames. `sets` says what there is.
 
     draws.py     random integers as a function of names
     circle.py    sine and cosine as an exact integer table
@@ -13,5 +13,4 @@ encoder makes of them is watched by digests. `sets` says what there is, `digests
     appearance.py  the appearance family
     encode.py    frames to an H.264 file
     sets.py      splits, ids, writing files
-    digests.py   what the files should decode to
 """

@@ -27,7 +27,8 @@ def _facing(u: Plane, v: Plane, directions: tuple[tuple[int, int], ...]) -> list
 
 
 def _triangle(u: Plane, v: Plane) -> Mask:
-    return np.max(_facing(u, v, tuple((-a, -b) for a, b in _TRIANGLE)), axis=0) < 6200
+    inside: Mask = np.max(_facing(u, v, tuple((-a, -b) for a, b in _TRIANGLE)), axis=0) < 6200
+    return inside
 
 
 def _square(u: Plane, v: Plane) -> Mask:
@@ -40,7 +41,8 @@ def _disc(u: Plane, v: Plane) -> Mask:
 
 def _star(u: Plane, v: Plane) -> Mask:
     inward = np.sort(np.stack(_facing(u, v, tuple((-a, -b) for a, b in _PENTAGON))), axis=0)
-    return inward[-2] < 4200
+    inside: Mask = inward[-2] < 4200
+    return inside
 
 
 def _cross(u: Plane, v: Plane) -> Mask:
@@ -61,15 +63,18 @@ def _moon(u: Plane, v: Plane) -> Mask:
 
 
 def _stripes(u: Plane, v: Plane) -> Mask:
-    return (v + 256) // 24 % 2 == 0
+    inside: Mask = (v + 256) // 24 % 2 == 0
+    return inside
 
 
 def _bars(u: Plane, v: Plane) -> Mask:
-    return (u + 256) // 24 % 2 == 0
+    inside: Mask = (u + 256) // 24 % 2 == 0
+    return inside
 
 
 def _checker(u: Plane, v: Plane) -> Mask:
-    return ((u + 256) // 32 + (v + 256) // 32) % 2 == 0
+    inside: Mask = ((u + 256) // 32 + (v + 256) // 32) % 2 == 0
+    return inside
 
 
 def _dots(u: Plane, v: Plane) -> Mask:
@@ -78,7 +83,8 @@ def _dots(u: Plane, v: Plane) -> Mask:
 
 def _rings(u: Plane, v: Plane) -> Mask:
     radius = np.sqrt((u * u + v * v).astype(np.float64)).astype(np.int32)  # correctly rounded, hence exact
-    return radius // 20 % 2 == 0
+    inside: Mask = radius // 20 % 2 == 0
+    return inside
 
 
 def _sectors(u: Plane, v: Plane) -> Mask:

@@ -160,7 +160,9 @@ def path_of(folder: Path, video_id: str) -> Path:
 
 def _written(video_ids: list[str], folder: Path, workers: int) -> Iterator[None]:
     if workers == 1 or len(video_ids) < 2:
-        yield from (_write_one(folder, video_id) for video_id in video_ids)
+        for video_id in video_ids:
+            _write_one(folder, video_id)
+            yield
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:

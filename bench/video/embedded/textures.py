@@ -20,8 +20,7 @@ def smooth_noise(name: str, height: int, width: int, cell: int) -> NDArray[np.in
     i, v = rows // cell, (rows % cell)[:, None]
     j, u = columns // cell, (columns % cell)[None, :]
     tall = grid[i] * (cell - v) + grid[i + 1] * v
-    value: NDArray[np.int32] = (tall[:, j] * (cell - u) + tall[:, j + 1] * u) // (cell * cell)
-    return value
+    return ((tall[:, j] * (cell - u) + tall[:, j + 1] * u) // (cell * cell)).astype(np.int32)
 
 
 @lru_cache(maxsize=4)
