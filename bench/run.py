@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cache import Cache
 from bench.encoder import Encoder, StudentFactory, encoder_hash
@@ -24,6 +25,7 @@ from bench.results import Rows
 from bench.schema import (
     STAGES,
     Card,
+    ClipSpec,
     DatasetReport,
     LoadReport,
     Result,
@@ -138,7 +140,7 @@ def evaluate(
 
     rows, scores = _score(suite, videos, outputs)
     postable, remarks = _remarks(suite, videos, outputs)
-    used = card or bare_card(encoder)
+    used = card or bare_card(encoder, suite.clip)
     now = datetime.now(UTC)
     result = Result(
         result_id=f"{used.encoder_hash[:12]}--{suite.hash[:12]}--{now:%Y%m%dT%H%M%S%f}",
@@ -159,8 +161,8 @@ def evaluate(
     return Evaluation(result, rows, tuple(gram for output in outputs.values() for gram in output.grams))
 
 
-def bare_card(encoder: Encoder, *, anchor: Literal["", "random", "supervised"] = "") -> Card:
-    """What an encoder says of itself."""
+def bare_card(encoder: Encoder, clip: ClipSpec, *, anchor: Literal["", "random", "supervised"] = "") -> Card:
+    """What an encoder says of itself, and what one clip of the suite costs it."""
     trunk = encoder.trunk
     return Card(
         name=encoder.name,
@@ -170,8 +172,17 @@ def bare_card(encoder: Encoder, *, anchor: Literal["", "random", "supervised"] =
         normalisation=encoder.normalisation,
         feature_dim=encoder.feature_dim,
         parameters=sum(p.numel() for p in trunk.parameters()) if trunk is not None else 1,
+        gflops=None if trunk is None else gflops(trunk, clip),
         anchor=anchor,
     )
+
+
+def gflops(trunk: torch.nn.Module, clip: ClipSpec) -> float:
+    """Of one clip: convolutions and matrix products, two a multiply-accumulate, as torch counts them."""
+    device = next(trunk.parameters()).device
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        trunk(torch.zeros(1, 3, clip.num_frames, clip.size, clip.size, device=device))
+    return float(counter.get_total_flops()) / 1e9
 
 
 def open_case(

@@ -121,7 +121,7 @@ def submit(
     clip = protocol.clip
     if refusal := loaded.encoder.accepts(clip.num_frames, clip.size, clip.size):
         raise ValueError(f"{suite} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
-    card = card_of(loaded, Standing(name=name, owner=owner))
+    card = card_of(loaded, Standing(name=name, owner=owner), protocol)
     engine = connect(home.database_url)
     entry, new = Queue(engine).add(
         Submission(

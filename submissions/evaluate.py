@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reference_models.checkpoints.load import Loaded, load
-
 from bench.data import reference_logits
 from bench.home import Home
 from bench.results import StoredResult, write_result
@@ -13,6 +11,7 @@ from bench.run import Progress, Videos, bare_card, evaluate
 from bench.schema import Card
 from bench.suites.protocol import Suite
 from reference_models.backbones import build
+from reference_models.checkpoints.load import Loaded, load
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def judge(
         videos,
         student=lambda: build(suite.distillation.student),
         cache=home.cache,
-        card=card_of(loaded, standing or Standing()),
+        card=card_of(loaded, standing or Standing(), suite),
         reference_logits=reference_logits(suite),
         load_report=loaded.report,
         submission_id=submission_id,
@@ -60,10 +59,10 @@ def judge(
     return write_result(home.results, evaluation.result, evaluation.rows, evaluation.grams)
 
 
-def card_of(loaded: Loaded, standing: Standing) -> Card:
+def card_of(loaded: Loaded, standing: Standing, suite: Suite) -> Card:
     """The encoder's card: what the checkpoint declares, and how the row stands."""
     config = loaded.config
-    return bare_card(loaded.encoder).model_copy(
+    return bare_card(loaded.encoder, suite.clip).model_copy(
         update={
             "name": standing.name or config.name,
             "anchor": standing.anchor,

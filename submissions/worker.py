@@ -121,7 +121,7 @@ class Worker:
                 )
             loaded, kept = keep(folder, self._home)
             standing = Standing(name=request.name, anchor=request.anchor, owner=request.owner)
-            card = card_of(loaded, standing)
+            card = card_of(loaded, standing, suite)
             done = request.model_copy(update={"checkpoint": str(kept), "encoder_hash": card.encoder_hash})
             queue.identify(entry.id, done)
             tell("checkpoint", "done", "", 1.0)

@@ -11,6 +11,7 @@ from reference_models.backbones.shufflenet import (
     pool_stem,
     shuffle,
     shufflenet_v1_x0_5,
+    shufflenet_v1_x0_25,
     shufflenet_v1_x1,
     shufflenet_v1_x2,
 )
@@ -48,7 +49,8 @@ def test_width_two_has_the_parameters_of_the_source():
 
 
 @pytest.mark.parametrize(
-    ("factory", "feature_dim"), [(shufflenet_v1_x0_5, 480), (shufflenet_v1_x1, 960), (shufflenet_v1_x2, 1920)]
+    ("factory", "feature_dim"),
+    [(shufflenet_v1_x0_25, 240), (shufflenet_v1_x0_5, 480), (shufflenet_v1_x1, 960), (shufflenet_v1_x2, 1920)],
 )
 def test_every_width_says_its_feature_dimension(factory, feature_dim):
     net = factory().eval()

@@ -107,3 +107,36 @@ def test_the_order_is_learned_where_the_clips_tell_it():
         loss.backward()
         optimiser.step()
     assert numbers["accuracy"].item() > 0.99
+
+
+def test_an_oracle_that_sees_the_frame_numbers_knows_the_target():
+    task, rng = ClipOrder(), np.random.default_rng(3)
+    for _ in range(60):
+        numbers_NT = task.choose_frames(144, CLIP, rng)
+        example = task.make_example(numbers_NT[..., None, None, None], rng)
+        place_N = example["clips"][:, 0, 0, 0, 0].argsort().argsort()
+        assert task.orders.index(tuple(place_N.tolist())) == int(example["target"])
+
+
+def test_nobody_solves_it_on_noise():
+    """Clips that are all alike in distribution: what is learned on one batch is chance on the next."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(4)
+    task = ClipOrder(hidden=32, dropout=0.0)
+    trunk = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 16), nn.ReLU())
+    head = task.build_head(16)
+    optimiser = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=1e-3)
+
+    def batch(size):
+        drawn = [task.make_example(rng.normal(size=(3, 1, 2, 2, 3)).astype(np.float32), rng) for _ in range(size)]
+        clips_BNCTHW = torch.from_numpy(np.stack([one["clips"] for one in drawn])).movedim(-1, 2)
+        return {"clips": clips_BNCTHW, "target": torch.tensor([int(one["target"]) for one in drawn])}
+
+    for _ in range(60):
+        loss, _ = task.loss(trunk, head, batch(32))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.inference_mode():
+        _, numbers = task.loss(trunk.eval(), head.eval(), batch(1200))
+    assert abs(numbers["accuracy"].item() - 1 / 6) < 3.5 * math.sqrt(5 / 36 / 1200)

@@ -42,9 +42,7 @@ def instant(video, moment):
     if isinstance(video, MotionVideo):
         belts = tuple(replace(belt, column=belt.column + belt.speed * time) for belt in video.belts)
         return replace(video, stage=still, belts=belts, sway=held(video.sway))
-    return replace(
-        video, stage=still, sways=tuple(held(sway) for sway in video.sways), wobble=held(video.wobble)
-    )
+    return replace(video, stage=still, sways=tuple(held(sway) for sway in video.sways), wobble=held(video.wobble))
 
 
 def frame(video, moment):
