@@ -12,6 +12,8 @@ from leaderboard.views import ColumnKey, Estimate
 
 NOISES = ("gaussian", "shot", "impulse", "speckle")
 SEVERITIES = (1, 2, 3, 4, 5)
+SEVERITY_METRICS = ("break_point",)
+"""Scores that are a severity, not a share."""
 
 FULL, FEATURES_ONLY = "full", "features-only"
 TRACKS = (FULL, FEATURES_ONLY)
@@ -64,13 +66,14 @@ MEASURES = (
 
 
 def estimate(score: Score | None) -> Estimate | None:
-    """A score in points; None where there is none, or it has no value."""
+    """A score in points, a break point as the severity that it is; None where there is none, or it has no value."""
     if score is None or score.value is None:
         return None
+    scale = 1 if score.metric in SEVERITY_METRICS else 100
     return Estimate(
-        value=_points(score.value),
-        low=None if score.low is None else _points(score.low),
-        high=None if score.high is None else _points(score.high),
+        value=round(scale * score.value, 4),
+        low=None if score.low is None else round(scale * score.low, 4),
+        high=None if score.high is None else round(scale * score.high, 4),
         n=score.n,
         clusters=score.clusters,
         seeds=len(score.seeds),
@@ -112,7 +115,3 @@ def _hits(rows: Rows, chosen: NDArray[np.bool_]) -> PerVideo:
     assert counts.all(), "every seed sees every video"
     values_SN = (np.bincount(cell, weights=hit, minlength=len(counts)) / counts).reshape(len(seeds), len(ids))
     return PerVideo(tuple(ids.tolist()), tuple(rows["source"][chosen][first].tolist()), values_SN)
-
-
-def _points(fraction: float) -> float:
-    return round(100 * fraction, 4)

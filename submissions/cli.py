@@ -11,6 +11,9 @@ from rich.table import Table
 
 from bench.home import Home
 
+SHOWN_OF_ROBUSTNESS = ("top1", "noise_mean", "relative_decrease@1-5", "area", "break_point")
+"""Of some thirty scores a model; all of them are in the file and on the row's page."""
+
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder: model.safetensors and config.json.")],
@@ -194,10 +197,12 @@ def _print_result(result: dict[str, object], folder: Path) -> None:
     read = Result.model_validate(result)
     table = Table("stage", "data", "score", "model", "value", "95 % interval", "chance", "n", "sources")
     for score in read.scores:
-        if score.condition.severity:
-            continue  # twenty conditions a model: they are in the file and on the row's page
-        shown = [None if x is None else f"{100 * x:.1f}" for x in (score.value, score.low, score.high, score.chance)]
-        interval = f"{shown[1]} to {shown[2]}" if shown[1] is not None else ""
+        if score.stage == "robustness" and (score.condition.severity or score.metric not in SHOWN_OF_ROBUSTNESS):
+            continue
+        scale = 1 if score.metric == "break_point" else 100  # a severity; all others are shares
+        numbers = (score.value, score.low, score.high, score.chance)
+        shown = [None if number is None else f"{scale * number:.1f}" for number in numbers]
+        interval = "" if shown[1] is None else f"{shown[1]} to {shown[2]}" if shown[2] else f"{shown[1]} and more"
         words = (score.stage.replace("_", " "), score.dataset, score.metric, score.model)
         table.add_row(*words, shown[0] or score.note, interval, shown[3] or "", str(score.n), str(score.clusters))
     console = Console()

@@ -42,6 +42,7 @@ def find_row(home: Home, row: str) -> StoredResult:
             ", ".join(f"{one.result.card.encoder_hash[:8]} ({one.result.card.name})" for one in stored) or "none yet"
         )
         raise ValueError(f"No result begins with {row!r}. Results here: {known}.")
+    found = [one for one in found if one.result.card.name == row] or found
     if len({one.result.card.encoder_hash for one in found}) > 1:
         names = ", ".join(f"{one.result.card.encoder_hash[:8]} ({one.result.card.name})" for one in found)
         raise ValueError(f"{row!r} means several rows: {names}. Give more digits.")

@@ -67,26 +67,14 @@ class Worker:
                     time.sleep(POLL_S)
 
     def _serve(self, entry: Entry) -> None:
-        """Bring one submission to an end, whichever."""
-        with _heartbeat(self._queue, entry.id, self._name) as still_held:
-            try:
-                stored = self._judge(entry, still_held)
-            except KeyboardInterrupt:
-                self._queue.release(entry.id, self._name)
-                raise
-            except LeaseLostError as error:
-                log.warning("%s; it is left to the other worker", error)
-                return
-            except ValueError as error:
-                self._end(entry, Status.REJECTED, str(error))
-                return
-            except Exception as error:
-                log.exception("submission %d broke off", entry.id)
-                again = entry.attempts < ATTEMPTS
-                words = f"attempt {entry.attempts} of {ATTEMPTS} broke off: {type(error).__name__}: {error}"
-                self._end(entry, Status.QUEUED if again else Status.FAILED, words)
-                return
-            self._queue.move(entry.id, Status.DONE, worker=self._name, result_id=stored.result.result_id)
+        """Bring one submission to an end, whichever. A lease that was lost leaves it to the worker that has it now."""
+        try:
+            stored = self._judge_and_move(entry)
+        except LeaseLostError as error:
+            log.warning("%s; it is left to the other worker", error)
+            return
+        if stored is None:
+            return
         self._ledger.record(
             "scored",
             encoder_hash=stored.result.card.encoder_hash,
@@ -96,6 +84,28 @@ class Worker:
             result_id=stored.result.result_id,
         )
         self._queue_anchors(entry)
+
+    def _judge_and_move(self, entry: Entry) -> StoredResult | None:
+        """The result of a submission that is done; None if it was rejected or broke off, which is then told."""
+        with _heartbeat(self._queue, entry.id, self._name) as still_held:
+            try:
+                stored = self._judge(entry, still_held)
+            except KeyboardInterrupt:
+                self._queue.release(entry.id, self._name)
+                raise
+            except LeaseLostError:
+                raise
+            except ValueError as error:
+                self._end(entry, Status.REJECTED, str(error))
+                return None
+            except Exception as error:
+                log.exception("submission %d broke off", entry.id)
+                again = entry.attempts < ATTEMPTS
+                words = f"attempt {entry.attempts} of {ATTEMPTS} broke off: {type(error).__name__}: {error}"
+                self._end(entry, Status.QUEUED if again else Status.FAILED, words)
+                return None
+            self._queue.move(entry.id, Status.DONE, worker=self._name, result_id=stored.result.result_id)
+        return stored
 
     def _judge(self, entry: Entry, still_held: Callable[[], None]) -> StoredResult:
         request, queue = entry.submission, self._queue

@@ -35,7 +35,9 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         "heavy = {'torch', 'numpy', 'gradio', 'pydantic', 'av', 'sqlalchemy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     for name in COMMANDS:
         assert name in done.stdout

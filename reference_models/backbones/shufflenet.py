@@ -14,6 +14,7 @@ Differs from the source:
 Shapes: B clips, C channels, T H W frames, rows, columns; U frames, V rows, X columns of a depthwise output.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,10 +31,6 @@ FRAME_MULTIPLE = 16
 """The shortcut pools frames by two without padding, the branch rounds up: they only meet at multiples of 16."""
 SMALLEST_SIZE = 33
 """Below, the last shortcut has fewer than the three rows that it averages."""
-
-
-SMALLEST = 32
-"""From this side down the last shortcut's map is smaller than what it pools."""
 
 
 class ShuffleNet(nn.Module):
@@ -227,12 +224,24 @@ def weight_gradient(grad_BCUVX: Tensor, x_BCTHW: Tensor, stride: int) -> Tensor:
     padded input, summed over clips and columns; the nine pairs of offsets in time and row are then read off.
     """
     num_clips, channels, num_u, num_v, num_x = grad_BCUVX.shape
-    padded = functional.pad(x_BCTHW, (1, 1, 1, 1, 1, 1))
-    num_t, num_h = padded.shape[2:4]
-    shifted = torch.stack([padded[..., k : k + stride * (num_x - 1) + 1 : stride] for k in range(3)])
-    x_CLN = shifted.permute(2, 0, 3, 4, 1, 5).reshape(channels, 3 * num_t * num_h, num_clips * num_x)
+    num_t, num_h = x_BCTHW.shape[2] + 2, x_BCTHW.shape[3] + 2
+    x_CKTHBX = x_BCTHW.new_zeros(channels, 3, num_t, num_h, num_clips, num_x)
+    for offset in range(3):
+        first = 1 if offset == 0 else 0  # output columns from here read inside the picture
+        columns = x_BCTHW[..., stride * first + offset - 1 :: stride][..., : num_x - first]
+        x_CKTHBX[:, offset, 1:-1, 1:-1, :, first : first + columns.shape[4]] = columns.permute(1, 2, 3, 0, 4)
+    x_CLN = x_CKTHBX.view(channels, 3 * num_t * num_h, num_clips * num_x)
     grad_CRN = grad_BCUVX.permute(1, 2, 3, 0, 4).reshape(channels, num_u * num_v, num_clips * num_x)
-    products = torch.bmm(grad_CRN, x_CLN.transpose(1, 2)).view(channels, num_u, num_v, 3, num_t, num_h)
-    u, v = torch.arange(num_u)[:, None], torch.arange(num_v)[None, :]
-    taps = [products[:, u, v, :, stride * u + i, stride * v + j].sum((0, 1)) for i in range(3) for j in range(3)]
-    return torch.stack(taps, dim=1).view(channels, 1, 3, 3, 3)
+    products = torch.bmm(grad_CRN, x_CLN.transpose(1, 2)).view(channels, num_u * num_v, 3, num_t * num_h)
+    rows_R, places_JR = _taps(num_u, num_v, num_h, stride)
+    taps_JRCK = products[:, rows_R, :, places_JR]
+    return taps_JRCK.sum(1).transpose(0, 1).reshape(channels, 1, 3, 3, 3)
+
+
+@cache
+def _taps(num_u: int, num_v: int, num_h: int, stride: int) -> tuple[Tensor, Tensor]:
+    """For the nine offsets in time and row: each place of the output, and the place of the padded input it reads."""
+    rows_R = torch.arange(num_u * num_v)
+    u_R, v_R = rows_R // num_v, rows_R % num_v
+    places = [(stride * u_R + i) * num_h + stride * v_R + j for i in range(3) for j in range(3)]
+    return rows_R, torch.stack(places)

@@ -44,7 +44,15 @@ def result(name: str = "a model", result_id: str = "r1", minute: int = 0) -> Res
         stages=(),
         scores=(
             Score(
-                stage="linear_probe", dataset="motion", metric="top1", value=0.5, low=0.4, high=0.6, n=3, clusters=2, chance=0.5
+                stage="linear_probe",
+                dataset="motion",
+                metric="top1",
+                value=0.5,
+                low=0.4,
+                high=0.6,
+                n=3,
+                clusters=2,
+                chance=0.5,
             ),
         ),
         environment=Environment(python="3", platform="", cpu="", threads=1, libraries={}, code_version="0"),

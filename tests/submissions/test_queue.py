@@ -26,7 +26,9 @@ def queue(engine):
 
 
 def request(number: int, **more) -> Submission:
-    return Submission(name=f"model {number}", architecture="net", suite="mini-v1", encoder_hash=f"{number:064x}", **more)
+    return Submission(
+        name=f"model {number}", architecture="net", suite="mini-v1", encoder_hash=f"{number:064x}", **more
+    )
 
 
 def test_the_oldest_is_claimed_first_and_only_once(queue):
@@ -144,5 +146,3 @@ def test_the_ledger_keeps_every_line_in_order(engine):
 def test_a_wrong_database_url_is_named():
     with pytest.raises(ValueError, match="'nonsense' is no database URL"):
         connect("nonsense")
-
-

@@ -122,7 +122,7 @@ def _draw_belt(draws: Draws, row: int, way: int, num_frames: int, centred: bool)
         row=16 * row + draws.between(-32, 32),
         column=16 * WIDTH // 2 + draws.between(-160, 160) if centred else anywhere,
         # A longer video moves more slowly, so that its single figure too stays in the picture.
-        speed=way * draws.between(SLOWEST, FASTEST) * 64 // num_frames,
+        speed=way * (draws.between(SLOWEST, FASTEST) * 64 // num_frames),
         spacing=None if centred else spacing,
         figure=(shapes[draws.below(len(shapes))], patterns[draws.below(len(patterns))]),
         colours=draw_colour_pair(draws, 200),
