@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.statistics.verdicts import Verdict, compare_runs
-
 from bench.home import Home
 from bench.results import StoredResult, read_results
 from bench.run import Progress, Videos
 from bench.schema import Environment
+from bench.statistics.verdicts import Verdict, compare_runs
 from bench.suites.protocol import Suite
 from submissions.evaluate import Standing, judge
 

@@ -14,7 +14,7 @@ from bench.suites.mini_v1 import MINI_V1
 from submissions import worker as worker_module
 from submissions.database import connect
 from submissions.ledger import Ledger
-from submissions.queue import ATTEMPTS, LeaseLostError, Queue
+from submissions.queue import ATTEMPTS, Queue
 from submissions.schema import Status, Submission
 from submissions.worker import Worker
 
