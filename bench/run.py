@@ -37,6 +37,7 @@ from bench.scoring import join, score
 from bench.stages import cka, distillation, finetune, linear_probe, retrieval, robustness
 from bench.stages.case import Case
 from bench.suites.protocol import Suite
+from bench.training import keep_large_buffers
 from bench.video.clips import Clips
 from bench.video.index import Dataset
 
@@ -113,6 +114,7 @@ def evaluate(
     if missing := [d.name for d in suite.datasets if d.name not in videos]:
         raise ValueError(f"{suite.name} needs the data set {', '.join(missing)}, which was not given.")
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    keep_large_buffers()
     if encoder.trunk is not None:
         encoder.trunk.to(where)
     tell = progress or (lambda *_: None)
