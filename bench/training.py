@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.cache import Key, write_atomically
-from bench.forward import arithmetic
+from bench.forward import arithmetic, one_thread
 from bench.names import Name, seed_of
 from bench.schema import content_hash
 
@@ -185,6 +185,7 @@ def train(
 
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
+        _threads(device),
         arithmetic("fp32", device),  # autocast is for the loss alone; backward takes each operation's own type
     ):
         for step, batch in _ahead(make_batch, range(first, plan.steps), device):
@@ -223,6 +224,16 @@ def train(
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """One thread inside torch on a machine of two cores: the other core makes batches.
+
+    Measured on two cores with the small networks of the demo: 11 ms a clip with one thread, 13 with two that spin at
+    barriers, 20 with two that sleep there (docs/lab_notes.md).
+    """
+    few = device.type == "cpu" and torch.get_num_threads() <= 2
+    return one_thread() if few else contextlib.nullcontext()
 
 
 def keep_large_buffers() -> None:
