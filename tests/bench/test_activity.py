@@ -33,8 +33,9 @@ def test_work_that_breaks_off_is_not_seen_any_more(tmp_path):
     assert running(home) == []
 
 
-@pytest.mark.parametrize(("pid", "age"), [(2**22 - 1, 0.0), (os.getpid(), STALE_S + 1)])
-def test_what_a_killed_process_left_behind_is_passed_over(tmp_path, pid, age):
+@pytest.mark.parametrize(("alive", "age"), [(False, 0.0), (True, STALE_S + 1)])
+def test_what_a_killed_process_left_behind_is_passed_over(tmp_path, alive, age):
+    pid = os.getpid() if alive else 2**22 - 1
     left = Activity("Pretraining", "step 3", 0.3, time.time() - 100, time.time() - age, pid)
     (tmp_path / "activity").mkdir()
     (tmp_path / "activity" / "1.json").write_text(json.dumps(asdict(left)))

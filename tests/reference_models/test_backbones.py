@@ -19,6 +19,7 @@ PARAMETERS = {
     "shufflenet_v1_x2": 3_606_288,
     "shufflenet_v1_x1": 944_904,
     "shufflenet_v1_x0_5": 257_172,
+    "shufflenet_v1_x0_25": 74_886,
     "squeezenet_1_1": 1_837_760,
     "mobilenet_v2_x1": 2_354_048,
     "c3d": 27_661_440,
