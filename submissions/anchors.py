@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from bench.home import Home
 from reference_models.pretrain import pretrain, random_checkpoint
 from reference_models.recipes import mini_supervised
-
-from bench.home import Home
 from submissions.queue import Queue
 from submissions.schema import Submission
 

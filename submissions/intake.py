@@ -4,9 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from reference_models.checkpoints.load import Loaded, load
-
 from bench.home import Home
+from reference_models.checkpoints.load import Loaded, load
 
 KEPT = ("config.json", "model.safetensors", "README.md")
 
