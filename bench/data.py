@@ -1,7 +1,6 @@
 """From a suite's name, or somebody's folder, to opened videos."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bench.run import Videos
 from bench.schema import ClipSpec, content_hash
 from bench.suites.mini_v1 import LOCAL_TEMPLATE, MINI_V1, REFERENCE_TABLES
 from bench.suites.protocol import DatasetProtocol, Suite
+from bench.training import cores
 from bench.video.clips import Clips
 from bench.video.datasets.embedded import embedded
 from bench.video.datasets.folder import folder_dataset
@@ -43,7 +43,7 @@ def open_suite(suite: Suite, home: Home, report: Report) -> dict[str, Videos]:
         def partly(words: str, share: float, *, number: int = number, name: str = protocol.name) -> None:
             report(f"{name}: {words}", (number + share) / len(suite.datasets))
 
-        dataset = embedded(protocol.name, home.videos, workers=workers(), report=partly)
+        dataset = embedded(protocol.name, home.videos, workers=cores(), report=partly)
         opened[protocol.name] = open_videos(dataset, suite.clip, home, partly)
     return opened
 
@@ -68,7 +68,7 @@ def open_videos(dataset: Dataset, clip: ClipSpec, home: Home, report: Report) ->
         def counted(ready: int, _of: int, *, done: int = done) -> None:
             report("decoding", (done + ready) / total)
 
-        stores[name] = build_store(split, resize=clip.resize, folder=home.frames, workers=workers(), progress=counted)
+        stores[name] = build_store(split, resize=clip.resize, folder=home.frames, workers=cores(), progress=counted)
         done += len(split)
     digest = hashlib.sha256("".join(stores[name].digest for name in sorted(stores)).encode()).hexdigest()
     return Videos(dataset, Clips(clip, sets, stores), digest)
@@ -95,8 +95,3 @@ def reference_logits(suite: Suite) -> dict[str, NDArray[np.float32]]:
         with np.load(REFERENCE_TABLES[name], allow_pickle=False) as stored:
             tables[name] = stored["logits"].astype(np.float32)
     return tables
-
-
-def workers() -> int:
-    """Processes for decoding and encoding: one a core that we may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

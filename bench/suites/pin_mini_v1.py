@@ -12,9 +12,10 @@ import json
 from pathlib import Path
 
 from bench.activity import working
-from bench.data import dataset_manifest, open_videos, workers
+from bench.data import dataset_manifest, open_videos
 from bench.home import Home
 from bench.suites.mini_v1 import LOCAL_TEMPLATE
+from bench.training import cores
 from bench.video.datasets.embedded import embedded
 
 NAMES = ("appearance", "motion")
@@ -26,7 +27,7 @@ def main() -> None:
     datasets, reference = [], {}
     with working(Home.default(), "Pinning mini-v1") as report:
         for name in NAMES:
-            dataset = embedded(name, Home.default().videos, workers=workers(), report=report)
+            dataset = embedded(name, Home.default().videos, workers=cores(), report=report)
             videos = open_videos(dataset, LOCAL_TEMPLATE.clip, Home.default(), report)
             datasets.append(
                 {
