@@ -51,7 +51,7 @@ def backbones(as_json: Annotated[bool, typer.Option("--json", help="Print the ro
 
 def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False) -> None:
     """The training runs we ship: `reelproof pretrain NAME`."""
-    from reference_models.recipes import RECIPES
+    from reference_models.recipes.named import RECIPES
 
     made = [make() for make in RECIPES.values()]
     if as_json:
@@ -82,7 +82,7 @@ def pretrain(
     from bench.home import Home
     from reference_models.dry_run import estimate
     from reference_models.pretrain import pretrain as train_checkpoint
-    from reference_models.recipes import recipe_named
+    from reference_models.recipes.named import recipe_named
 
     chosen = recipe_named(recipe, architecture)
     console = Console(stderr=True)

@@ -12,8 +12,8 @@ from bench.training import Batch, train
 from reference_models.backbones import build
 from reference_models.counts import cost
 from reference_models.pretext.supervised import Labels
-from reference_models.pretrain import Learner, device_named, fresh, plan_of, refuse_clip, task_loss, width_of
-from reference_models.recipes import Recipe
+from reference_models.pretrain import Learner, device_named, fresh, plan_of, refuse, task_loss
+from reference_models.recipes.recipe import Recipe
 
 CALIBRATION_STEPS = 4
 """The first two warm up caches and kernels and are not timed."""
@@ -49,7 +49,7 @@ def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
     """Time a few steps on made-up videos."""
     clip = recipe.clip
     trunk = fresh(recipe.architecture, recipe.seed)
-    refuse_clip(trunk, recipe)
+    refuse(trunk, recipe)
     with torch.device("meta"):
         macs, _ = cost(build(recipe.architecture).eval(), torch.empty(1, 3, clip.num_frames, clip.size, clip.size))
     task = Labels(recipe.task.clips_per_video, 2) if isinstance(recipe.task, Labels) else recipe.task
@@ -59,7 +59,7 @@ def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
         examples = []
         for at in range(recipe.batch_size):
             rng = generator("dry run", step, at)
-            shape = (task.clips_per_video, clip.num_frames, clip.size, clip.size, 3)
+            shape = (*task.choose_frames(task.span(clip), clip, rng).shape, clip.size, clip.size, 3)
             example = dict(task.make_example(rng.integers(0, 256, shape, dtype=np.uint8), rng))
             example["colours"] = rng.uniform(-1, 1, size=(len(example["clips"]), 3)).astype(np.float32)
             example["labels"] = np.asarray(rng.integers(2))
@@ -75,7 +75,7 @@ def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
         return loss(learner, batch)
 
     where = device_named(device)
-    learner = Learner(trunk, task.build_head(width_of(trunk)))
+    learner = Learner(trunk, task.build_head(trunk, clip))
     plan = plan_of(recipe, steps=CALIBRATION_STEPS)
     train(learner, timed, made_up, plan, names=("dry run",), device=where)
     ends.append(time.monotonic())

@@ -7,10 +7,9 @@ Shapes: B videos of a batch, N clips of a video, T frames, H W rows and columns,
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,52 +30,12 @@ from reference_models.backbones import build
 from reference_models.checkpoints.config import CONFIG, About, CheckpointConfig
 from reference_models.checkpoints.save import save
 from reference_models.pretext.supervised import Labels
-
-if TYPE_CHECKING:
-    from reference_models.recipes import Recipe
+from reference_models.pretext.task import Task
+from reference_models.recipes.recipe import Recipe
 
 LICENCE = "Apache-2.0"
 VERSION = 1
 """Raised when the way from recipe to weights changes."""
-
-
-class Task(Protocol):
-    """What a network is asked in pretraining. Members are frozen dataclasses in `reference_models.pretext`."""
-
-    @property
-    def words(self) -> str:
-        """The question, for cards: `clip order prediction`."""
-        ...
-
-    @property
-    def family(self) -> Literal["", "contrastive", "non-contrastive"]:
-        """Of the task."""
-        ...
-
-    @property
-    def clips_per_video(self) -> int:
-        """N."""
-        ...
-
-    def span(self, clip: ClipSpec) -> int:
-        """Source frames a video must have; shorter ones are left out."""
-        ...
-
-    def choose_frames(self, num_frames: int, clip: ClipSpec, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Frame numbers [N, T] of the clips of one video, in their true order."""
-        ...
-
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """The question and its answer: `clips` [N, T, H, W, 3] uint8, and what the loss wants besides."""
-        ...
-
-    def build_head(self, feature_dim: int) -> nn.Module:
-        """What is put on the trunk, and thrown away afterwards."""
-        ...
-
-    def loss(self, backbone: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of a batch whose `clips` are normalised, [B, N, 3, T, H, W]; and numbers to log, such as `accuracy`."""
-        ...
 
 
 class Learner(nn.Module):
@@ -89,7 +48,7 @@ class Learner(nn.Module):
 
 
 def pretrain(
-    recipe: "Recipe",
+    recipe: Recipe,
     *,
     home: Home,
     folder: Path,
@@ -113,7 +72,7 @@ def pretrain(
     """
     clip = recipe.clip
     trunk = fresh(recipe.architecture, recipe.seed)
-    refuse_clip(trunk, recipe)
+    refuse(trunk, recipe)
     chosen = open_videos(recipe, home, data, lambda words, share: report(words, 0.1 * share))
     key = {"recipe": recipe.settings, "videos": chosen.digest, "version": VERSION}
     signature = f"{recipe.name} {content_hash(key)[:12]}"
@@ -125,7 +84,7 @@ def pretrain(
 
     with torch.random.fork_rng([]):
         torch.manual_seed(seed_of("pretrain", recipe.name, recipe.seed, "head"))
-        head = chosen.task.build_head(width_of(trunk))
+        head = chosen.task.build_head(trunk, clip)
     learner = Learner(trunk, head)
     log = train(
         learner,
@@ -173,18 +132,13 @@ def fresh(architecture: str, seed: int) -> nn.Module:
         return build(architecture)
 
 
-def width_of(trunk: nn.Module) -> int:
-    """Features that a backbone gives."""
-    width = trunk.feature_dim
-    assert isinstance(width, int), "a backbone says how wide its features are"
-    return width
-
-
-def refuse_clip(trunk: nn.Module, recipe: "Recipe") -> None:
-    """Ask the backbone before any work is done."""
+def refuse(trunk: nn.Module, recipe: Recipe) -> None:
+    """Ask backbone and task before any work is done."""
     clip = recipe.clip
     if refusal := trunk.accepts(clip.num_frames, clip.size, clip.size):  # type: ignore[operator]
         raise ValueError(f"{recipe.name} has clips of {clip.num_frames} x {clip.size} x {clip.size}. {refusal}.")
+    if refusal := recipe.task.refusal(trunk, clip):
+        raise ValueError(f"{recipe.name} on {recipe.architecture}: {refusal}")
 
 
 @dataclass(frozen=True)
@@ -205,7 +159,7 @@ class Chosen:
         return content_hash({"manifest": self.videos.manifest_hash, "frames": self.store.digest})
 
 
-def open_videos(recipe: "Recipe", home: Home, data: Path | None, report: Report) -> Chosen:
+def open_videos(recipe: Recipe, home: Home, data: Path | None, report: Report) -> Chosen:
     """Make or find the recipe's videos and their frames; leave out what is too short for the task."""
     if data is None:
         videos = embedded_pretraining(
@@ -238,7 +192,7 @@ def open_videos(recipe: "Recipe", home: Home, data: Path | None, report: Report)
     return Chosen(name, task, videos.only(long_enough), store, len(videos) - len(long_enough))
 
 
-def batches(recipe: "Recipe", chosen: Chosen) -> MakeBatch:
+def batches(recipe: Recipe, chosen: Chosen) -> MakeBatch:
     """From step to batch: every video once an epoch, in an order of that epoch."""
     clip, task, videos = recipe.clip, chosen.task, chosen.videos
     names = ("pretrain", recipe.name, recipe.seed)
@@ -273,7 +227,7 @@ def _cropped_clip(
     return store.clip(video_id, frames_T, (top, left, clip.size))
 
 
-def task_loss(recipe: "Recipe", task: Task) -> Loss:
+def task_loss(recipe: Recipe, task: Task) -> Loss:
     """Colours, normalisation, then the task's own loss."""
     strengths = torch.tensor([recipe.brightness, recipe.contrast, recipe.saturation])
 
@@ -312,7 +266,7 @@ def device_named(device: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
-def plan_of(recipe: "Recipe", steps: int | None = None) -> Plan:
+def plan_of(recipe: Recipe, steps: int | None = None) -> Plan:
     """The recipe as the loop wants it."""
     return Plan(
         steps=steps or recipe.steps,
@@ -326,7 +280,7 @@ def plan_of(recipe: "Recipe", steps: int | None = None) -> Plan:
     )
 
 
-def story(recipe: "Recipe", chosen: Chosen, log: TrainingLog) -> str:
+def story(recipe: Recipe, chosen: Chosen, log: TrainingLog) -> str:
     """What happened, for the model card."""
     left_out = f" ({chosen.too_short} more were too short or unreadable)" if chosen.too_short else ""
     milestones = [round(share * (recipe.steps - 1)) for share in (0, 0.5, 1)]

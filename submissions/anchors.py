@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.home import Home
 from reference_models.pretrain import pretrain, random_checkpoint
-from reference_models.recipes import mini_supervised
+from reference_models.recipes.supervised import mini_supervised
 from submissions.queue import Queue
 from submissions.schema import Submission
 

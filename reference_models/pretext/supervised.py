@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from bench.schema import ClipSpec
 from bench.video.sampling import random_start
+from reference_models.pretext.trunk import width_of
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,23 @@ class Labels:
         """None: it is no pretext task."""
         return ""
 
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """Every clip for itself."""
+        return tuple(range(self.clips_per_video))
+
+    @property
+    def chance(self) -> Mapping[str, float]:
+        """One class of all."""
+        return {"accuracy": 1 / self.num_classes} if self.num_classes else {}
+
     def span(self, clip: ClipSpec) -> int:
         """A clip."""
         return clip.span
+
+    def refusal(self, trunk: nn.Module, clip: ClipSpec) -> str | None:
+        """Any backbone will do."""
+        return None
 
     def choose_frames(self, num_frames: int, clip: ClipSpec, rng: np.random.Generator) -> NDArray[np.int64]:
         """Clips from random places."""
@@ -48,14 +63,15 @@ class Labels:
         """The clips as they are; the label is added where they are read."""
         return {"clips": clips_NTHWC}
 
-    def build_head(self, feature_dim: int) -> nn.Module:
+    def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Batch normalisation without affine, as in finetuning, and one linear layer."""
-        return nn.Sequential(nn.BatchNorm1d(feature_dim, affine=False), nn.Linear(feature_dim, self.num_classes))
+        width = width_of(trunk)
+        return nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, self.num_classes))
 
-    def loss(self, backbone: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy over the clips; log K is chance."""
         clips_BNCTHW = batch["clips"]
         labels = batch["labels"].repeat_interleave(clips_BNCTHW.shape[1])
-        logits = head(backbone(clips_BNCTHW.flatten(0, 1)).float())
+        logits = head(trunk(clips_BNCTHW.flatten(0, 1)).float())
         right = (logits.detach().argmax(1) == labels).float().mean()
         return functional.cross_entropy(logits, labels), {"accuracy": right}

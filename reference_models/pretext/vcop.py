@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from bench.schema import ClipSpec
 from bench.video.sampling import random_tuple, tuple_span
+from reference_models.pretext.trunk import width_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class ClipOrder:
         return self.num_clips
 
     @property
+    def draws(self) -> tuple[int, ...]:
+        """Every clip for itself, so that places and colours tell nothing about order."""
+        return tuple(range(self.num_clips))
+
+    @property
+    def chance(self) -> Mapping[str, float]:
+        """One order of all."""
+        return {"accuracy": 1 / factorial(self.num_clips)}
+
+    @property
     def orders(self) -> tuple[tuple[int, ...], ...]:
         """Every order the clips can be put in, sorted; the target is an index into this."""
         return tuple(permutations(range(self.num_clips)))
@@ -64,6 +75,10 @@ class ClipOrder:
     def span(self, clip: ClipSpec) -> int:
         """From the first frame of the first clip to the last of the last."""
         return tuple_span(clip, self.num_clips, self.gap)
+
+    def refusal(self, trunk: nn.Module, clip: ClipSpec) -> str | None:
+        """Any backbone will do."""
+        return None
 
     def choose_frames(self, num_frames: int, clip: ClipSpec, rng: np.random.Generator) -> NDArray[np.int64]:
         """Clips that follow each other, in their true order, from a random place."""
@@ -74,14 +89,14 @@ class ClipOrder:
         target = int(rng.integers(factorial(self.num_clips)))
         return {"clips": clips_NTHWC[list(self.orders[target])], "target": np.asarray(target)}
 
-    def build_head(self, feature_dim: int) -> nn.Module:
+    def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Compare the clips two by two, then decide."""
-        return PairwiseHead(feature_dim, self.num_clips, self.hidden, self.dropout)
+        return PairwiseHead(width_of(trunk), self.num_clips, self.hidden, self.dropout)
 
-    def loss(self, backbone: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy over the orders; log(num_clips!) is chance."""
         clips_BNCTHW, target_B = batch["clips"], batch["target"]
-        features_BND = backbone(clips_BNCTHW.flatten(0, 1)).float().unflatten(0, clips_BNCTHW.shape[:2])
+        features_BND = trunk(clips_BNCTHW.flatten(0, 1)).float().unflatten(0, clips_BNCTHW.shape[:2])
         logits_BO = head(features_BND)
         right = (logits_BO.detach().argmax(1) == target_B).float().mean()
         return functional.cross_entropy(logits_BO, target_B), {"accuracy": right}

@@ -25,7 +25,7 @@ from bench.suites.mini_v1 import MINI_V1
 from reference_models.backbones import build
 from reference_models.checkpoints.load import load
 from reference_models.pretrain import pretrain
-from reference_models.recipes import mini_supervised
+from reference_models.recipes.supervised import mini_supervised
 
 ARCHITECTURE = "shufflenet_v1_x0_5"
 STEPS = 300

@@ -15,14 +15,17 @@ from bench.encoder import weight_hash
 from bench.home import Home
 from bench.schema import ClipSpec
 from bench.training import Batch
-from reference_models import cli, pretrain, recipes
+from reference_models import cli, pretrain
 from reference_models.backbones import BACKBONES, Listing
 from reference_models.checkpoints.load import load
 from reference_models.dry_run import estimate
 from reference_models.pretext.supervised import Labels
 from reference_models.pretext.vcop import ClipOrder
 from reference_models.pretrain import jittered, random_checkpoint
-from reference_models.recipes import Recipe, recipe_named
+from reference_models.recipes.named import RECIPES, recipe_named
+from reference_models.recipes.recipe import Recipe
+from reference_models.recipes.supervised import mini_supervised
+from reference_models.recipes.vcop import mini_vcop
 
 CLIP = ClipSpec(num_frames=4, resize=(20, 24), size=16)
 
@@ -53,6 +56,11 @@ class Brighter:
     clips_per_video: int = 2
     words: str = "brighter or darker"
     family: str = "non-contrastive"
+    draws: tuple[int, ...] = (0, 1)
+    chance: tuple[()] = ()
+
+    def refusal(self, trunk, clip):
+        return None
 
     def span(self, clip):
         return 3 * clip.span
@@ -65,11 +73,11 @@ class Brighter:
         turned = int(rng.integers(2))
         return {"clips": clips_NTHWC[::-1] if turned else clips_NTHWC, "target": np.asarray(turned)}
 
-    def build_head(self, feature_dim):
-        return nn.Sequential(nn.BatchNorm1d(feature_dim, affine=False), nn.Linear(feature_dim, 2))
+    def build_head(self, trunk, clip):
+        return nn.Sequential(nn.BatchNorm1d(trunk.feature_dim, affine=False), nn.Linear(trunk.feature_dim, 2))
 
-    def loss(self, backbone, head, batch):
-        features = backbone(batch["clips"].flatten(0, 1)).unflatten(0, batch["clips"].shape[:2])
+    def loss(self, trunk, head, batch):
+        features = trunk(batch["clips"].flatten(0, 1)).unflatten(0, batch["clips"].shape[:2])
         logits = head(features[:, 1] - features[:, 0])
         accuracy = (logits.detach().argmax(1) == batch["target"]).float().mean()
         return functional.cross_entropy(logits, batch["target"]), {"accuracy": accuracy}
@@ -264,14 +272,14 @@ def test_colours_change_as_the_three_definitions_say_one_after_the_other():
 
 
 def test_every_recipe_has_its_own_hash_and_settings_are_json():
-    made = [make() for make in recipes.RECIPES.values()]
+    made = [make() for make in RECIPES.values()]
     assert len({recipe.hash for recipe in made}) == len(made)
-    assert [recipe.name for recipe in made] == list(recipes.RECIPES)
+    assert [recipe.name for recipe in made] == list(RECIPES)
     assert json.loads(json.dumps(made[0].settings))["steps"] == made[0].steps
 
 
 def test_the_supervised_anchor_sees_as_many_clips_in_as_many_steps():
-    order, labels = recipes.mini_vcop(), recipes.mini_supervised("shufflenet_v1_x2")
+    order, labels = mini_vcop(), mini_supervised("shufflenet_v1_x2")
     assert labels.architecture == "shufflenet_v1_x2"
     assert (labels.steps, labels.batch_size * labels.task.clips_per_video) == (
         order.steps,
@@ -298,7 +306,7 @@ def test_commands_print_rows_as_json():
     app.command("other")(cli.backbones)
     result = CliRunner().invoke(app, ["recipes", "--json"])
     rows = json.loads(result.output)
-    assert [row["name"] for row in rows] == list(recipes.RECIPES)
+    assert [row["name"] for row in rows] == list(RECIPES)
 
 
 def test_weights_do_not_depend_on_the_callers_chance(tmp_path):
@@ -327,7 +335,7 @@ def test_an_oracle_recovers_the_order_of_the_clips_from_their_frames():
 
 def test_every_pair_of_clips_is_compared_and_chance_is_log_of_the_orders():
     task = ClipOrder(num_clips=4, dropout=0.0)
-    head = task.build_head(8)
+    head = task.build_head(TinyNet(), CLIP)
     assert list(zip(head.first, head.second, strict=True)) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     torch.manual_seed(0)
     batch = {"clips": torch.randn(16, 4, 3, 4, 8, 8), "target": torch.arange(16)}

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from itertools import permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ CLIP = ClipSpec(num_frames=16, stride=1, resize=(64, 85), size=56)
 
 class PlaceInTime(nn.Module):
     """A trunk whose feature is the number painted on the clip."""
+
+    feature_dim = 2
 
     def forward(self, clips):
         return clips.mean((1, 2, 3, 4))[:, None] * torch.tensor([1.0, -1.0])
@@ -74,7 +77,7 @@ def test_the_same_generator_asks_the_same_question():
 
 @pytest.mark.parametrize(("num_clips", "pairs"), [(3, 3), (4, 6), (5, 10)])
 def test_the_head_compares_every_pair_with_one_layer(num_clips, pairs):
-    head = ClipOrder(num_clips=num_clips).build_head(480)
+    head = ClipOrder(num_clips=num_clips).build_head(SimpleNamespace(feature_dim=480), CLIP)
     assert isinstance(head, PairwiseHead)
     assert head.compare[0].weight.shape == (512, 2 * 480)
     assert head.decide[1].weight.shape == (math.factorial(num_clips), 512 * pairs)
@@ -83,7 +86,7 @@ def test_the_head_compares_every_pair_with_one_layer(num_clips, pairs):
 
 def test_a_head_that_knows_nothing_has_the_loss_of_chance():
     task = ClipOrder()
-    head = task.build_head(2)
+    head = task.build_head(PlaceInTime(), CLIP)
     nn.init.zeros_(head.decide[1].weight)
     nn.init.zeros_(head.decide[1].bias)
     batch = {"clips": torch.randn(6, 3, 3, 1, 1, 1), "target": torch.arange(6)}
@@ -96,7 +99,7 @@ def test_the_order_is_learned_where_the_clips_tell_it():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     task = ClipOrder(hidden=32, dropout=0.0)
-    head = task.build_head(2)
+    head = task.build_head(PlaceInTime(), CLIP)
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-2)
     for _ in range(150):
         drawn = [task.make_example(np.arange(3, dtype=np.float32).reshape(3, 1, 1, 1, 1), rng) for _ in range(32)]
@@ -124,7 +127,7 @@ def test_nobody_solves_it_on_noise():
     rng = np.random.default_rng(4)
     task = ClipOrder(hidden=32, dropout=0.0)
     trunk = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 16), nn.ReLU())
-    head = task.build_head(16)
+    head = task.build_head(SimpleNamespace(feature_dim=16), CLIP)
     optimiser = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=1e-3)
 
     def batch(size):

@@ -1,0 +1,1 @@
+"""Training runs, in full: one task a file; `named` finds them."""
