@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cores import cores
 from bench.home import Home
 from bench.run import Videos
 from bench.schema import ClipSpec, content_hash
 from bench.suites.mini_v1 import LOCAL_TEMPLATE, MINI_V1, REFERENCE_TABLES
 from bench.suites.protocol import DatasetProtocol, Suite
-from bench.training import cores
 from bench.video.clips import Clips
 from bench.video.datasets.embedded import embedded
 from bench.video.datasets.folder import folder_dataset

@@ -12,7 +12,6 @@ Shapes: N videos, C conditions, V views, B clips of a batch, K numbers a model g
 """
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.cache import Key
+from bench.cores import cores
 from bench.encoder import normalise
 from bench.schema import CLEAN, Condition
 from bench.stages.case import Case
@@ -220,7 +220,7 @@ def _outputs(
             done = _ahead(lambda job: read(job, prepare(job)), jobs, threads)
             yield from pools.enter_context(closing(done))
         else:
-            prepared = pools.enter_context(closing(_ahead(prepare, jobs, _cores() // 2)))
+            prepared = pools.enter_context(closing(_ahead(prepare, jobs, cores() // 2)))
             for job, clips in zip(jobs, prepared, strict=True):
                 yield read(job, clips)
 
@@ -278,10 +278,6 @@ def _ahead(work: Callable[[Job], Done], jobs: Iterable[Job], workers: int) -> Ge
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batch_clips(device: torch.device) -> int:

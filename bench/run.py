@@ -5,10 +5,12 @@ call only reads. What is stopped leaves no result; what is finished leaves one t
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +20,11 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cache import Cache
+from bench.cores import cores
 from bench.encoder import Encoder, StudentFactory, encoder_hash
 from bench.environment import environment
 from bench.guesses import Grams, Guesses, StageOutput
+from bench.progress import Shares
 from bench.results import Rows
 from bench.schema import (
     STAGES,
@@ -34,6 +38,7 @@ from bench.schema import (
     StageReport,
 )
 from bench.scoring import join, score
+from bench.side_by_side import side_by_side
 from bench.stages import cka, distillation, finetune, linear_probe, retrieval, robustness
 from bench.stages.case import Case
 from bench.suites.protocol import Suite
@@ -87,6 +92,7 @@ def evaluate(
     load_report: LoadReport | None = None,
     submission_id: int | None = None,
     device: str = "auto",
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Judge an encoder.
@@ -103,6 +109,8 @@ def evaluate(
         load_report: Proof that the weights arrived, kept with the result.
         submission_id: The request behind this run, where there is one.
         device: `cpu`, `cuda`, or `auto`.
+        processes: With more than one every data set is judged in a process of its own, with its share of the cores; see
+            `processes_for`.
         progress: Told what is going on; may raise to stop.
 
     Raises:
@@ -113,32 +121,32 @@ def evaluate(
         raise ValueError(f"{suite.name} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
     if missing := [d.name for d in suite.datasets if d.name not in videos]:
         raise ValueError(f"{suite.name} needs the data set {', '.join(missing)}, which was not given.")
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    keep_large_buffers()
-    if encoder.trunk is not None:
-        encoder.trunk.to(where)
-    tell = progress or (lambda *_: None)
-
-    outputs: dict[tuple[StageName, str], StageOutput] = {}
-    seconds: dict[StageName, float] = {}
-    for stage in STAGES:
-        names = [d.name for d in suite.datasets if stage in d.stages]
-        started = time.monotonic()
-        for number, name in enumerate(names):
-
-            def report(
-                words: str, share: float, *, stage: StageName = stage, number: int = number, names: list[str] = names
-            ) -> None:
-                tell(stage, "running", f"{names[number]}: {words}", (number + min(max(share, 0.0), 1.0)) / len(names))
-
-            report("starting", 0.0)
-            kept = cache / f"{videos[name].dataset.name.replace(':', '-')}-{videos[name].frames_digest[:12]}"
-            case = open_case(encoder, suite, videos[name], Cache(kept), kept / "training", where, report, student)
-            if reference_logits is not None and name in reference_logits:
-                case = replace(case, reference_logits=reference_logits[name])
-            outputs[stage, name] = RUN[stage](case)
-        seconds[stage] = time.monotonic() - started
-        tell(stage, "done", "", 1.0)
+    where = device_named(device)
+    orders = {
+        dataset.name: Order(
+            encoder=encoder,
+            suite=suite,
+            name=dataset.name,
+            videos=videos[dataset.name],
+            cache=cache,
+            device=str(where),
+            student=student,
+            reference_logits=(reference_logits or {}).get(dataset.name),
+        )
+        for dataset in suite.datasets
+    }
+    tell = _together(suite, progress or (lambda *_: None))
+    if processes > 1:
+        judged = side_by_side(judge_dataset, orders, tell)
+    else:
+        judged = {name: judge_dataset(order, partial(tell, name)) for name, order in orders.items()}
+    outputs = {
+        (stage, name): judged[name].outputs[stage]
+        for stage in STAGES
+        for name in orders
+        if stage in judged[name].outputs
+    }
+    seconds = {stage: sum(one.seconds.get(stage, 0.0) for one in judged.values()) for stage in STAGES}
 
     rows, scores = _score(suite, videos, outputs)
     postable, remarks = _remarks(suite, videos, outputs)
@@ -161,6 +169,78 @@ def evaluate(
         remarks=remarks,
     )
     return Evaluation(result, rows, tuple(gram for output in outputs.values() for gram in output.grams))
+
+
+@dataclass(frozen=True)
+class Order:
+    """One data set to be judged: all that a process of its own must be given."""
+
+    encoder: Encoder
+    suite: Suite
+    name: str
+    """The suite's name of the data set."""
+
+    videos: Videos
+    cache: Path
+    device: str
+    student: StudentFactory
+    reference_logits: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the stages say of one data set, and how long each took."""
+
+    outputs: Mapping[StageName, StageOutput]
+    seconds: Mapping[StageName, float]
+
+
+def judge_dataset(order: Order, tell: Callable[[StageName, str, float], None]) -> Judged:
+    """Every stage on one data set, in order. `tell` hears of stage, words and the share done; it raises to stop."""
+    keep_large_buffers()
+    device = torch.device(order.device)
+    if order.encoder.trunk is not None:
+        order.encoder.trunk.to(device)
+    videos = order.videos
+    kept = order.cache / f"{videos.dataset.name.replace(':', '-')}-{videos.frames_digest[:12]}"
+    outputs: dict[StageName, StageOutput] = {}
+    seconds: dict[StageName, float] = {}
+    for stage in (stage for stage in STAGES if stage in order.suite.dataset(order.name).stages):
+        started = time.monotonic()
+
+        def report(words: str, share: float, *, stage: StageName = stage) -> None:
+            tell(stage, words, min(share, 0.999))  # a stage is done when it has returned
+
+        report("starting", 0.0)
+        case = open_case(
+            order.encoder, order.suite, videos, Cache(kept), kept / "training", device, report, order.student
+        )
+        outputs[stage] = RUN[stage](replace(case, reference_logits=order.reference_logits))
+        seconds[stage] = time.monotonic() - started
+        tell(stage, "", 1.0)
+    return Judged(outputs, seconds)
+
+
+def processes_for(suite: Suite, device: str) -> int:
+    """A process for each data set on a CPU, as far as there are cores; on a GPU they would be in each other's way."""
+    return 1 if device_named(device).type != "cpu" else min(len(suite.datasets), cores())
+
+
+def device_named(device: str) -> torch.device:
+    """`auto` is a GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+
+def _together(suite: Suite, progress: Progress) -> Callable[[str, StageName, str, float], None]:
+    """Tells of the stages on all data sets as of one: a stage is done when it is done everywhere."""
+    shares = {stage: Shares([d.name for d in suite.datasets if stage in d.stages]) for stage in STAGES}
+
+    def tell(name: str, stage: StageName, words: str, share: float) -> None:
+        whole = shares[stage](name, share)
+        done = math.isclose(whole, 1.0)
+        progress(stage, "done" if done else "running", "" if done or not words else f"{name}: {words}", whole)
+
+    return tell
 
 
 def bare_card(encoder: Encoder, clip: ClipSpec, *, anchor: Literal["", "random", "supervised"] = "") -> Card:

@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import json
 import math
-import os
 import platform
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.cache import Key, write_atomically
+from bench.cores import cores
 from bench.forward import arithmetic, one_thread
 from bench.names import Name, seed_of
 from bench.schema import content_hash
@@ -219,11 +219,6 @@ def train(
         keep(plan.steps)
     module.eval()
     return TrainingLog(run.columns)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _threads(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -28,6 +28,7 @@ def evaluate(
     """Judge a checkpoint here, without the queue. The result is saved; the same call after a stop goes on."""
     from bench.activity import working
     from bench.data import open_folder, open_suite, suite_named
+    from bench.progress import Shares
     from bench.schema import STAGES
     from submissions.evaluate import judge
     from submissions.intake import keep
@@ -41,9 +42,10 @@ def evaluate(
         else:
             videos = open_suite(protocol, home, lambda words, share: activity(words, share * 0.1))
 
+        whole = Shares(STAGES)
+
         def progress(stage: str, _state: str, words: str, share: float) -> None:
-            done = (STAGES.index(stage) + share) / len(STAGES)
-            activity(f"{stage.replace('_', ' ')}: {words}", 0.1 + 0.9 * done)
+            activity(f"{stage.replace('_', ' ')}: {words}", 0.1 + 0.9 * whole(stage, share))
 
         stored = judge(kept, protocol, videos, home, device=device, progress=progress)
     if as_json:
@@ -63,6 +65,7 @@ def verify(
     """
     from bench.activity import working
     from bench.data import open_folder, open_suite, suite_named
+    from bench.progress import Shares
     from bench.schema import STAGES
     from submissions.database import connect
     from submissions.ledger import Ledger
@@ -81,9 +84,10 @@ def verify(
             suite = suite_named(result.suite)
             videos = open_suite(suite, home, activity)
 
+        whole = Shares(STAGES)
+
         def progress(stage: str, _state: str, words: str, share: float) -> None:
-            done = (STAGES.index(stage) + share) / len(STAGES)
-            activity(f"{stage.replace('_', ' ')}: {words}", done)
+            activity(f"{stage.replace('_', ' ')}: {words}", whole(stage, share))
 
         verified = run_again(stored, suite, videos, home, device=device, progress=progress)
     words = f"{verified.verdict.name}: {verified.verdict.words}"

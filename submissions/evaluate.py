@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.data import reference_logits
 from bench.home import Home
 from bench.results import StoredResult, write_result
-from bench.run import Progress, Videos, bare_card, evaluate
+from bench.run import Progress, Videos, bare_card, evaluate, processes_for
 from bench.schema import Card
 from bench.suites.protocol import Suite
 from reference_models.backbones import build
@@ -45,13 +46,14 @@ def judge(
         loaded.encoder,
         suite,
         videos,
-        student=lambda: build(suite.distillation.student),
+        student=partial(build, suite.distillation.student),
         cache=home.cache,
         card=card_of(loaded, standing or Standing(), suite),
         reference_logits=reference_logits(suite),
         load_report=loaded.report,
         submission_id=submission_id,
         device=device,
+        processes=processes_for(suite, device),
         progress=progress,
     )
     if before_writing is not None:

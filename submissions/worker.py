@@ -18,6 +18,7 @@ from types import FrameType
 from bench.activity import working
 from bench.data import open_suite, suite_named
 from bench.home import Home
+from bench.progress import Shares
 from bench.results import StoredResult, read_results
 from bench.run import Videos
 from bench.schema import STAGES
@@ -111,12 +112,11 @@ class Worker:
         request, queue = entry.submission, self._queue
         suite = suite_named(request.suite)
         with working(self._home, f"Judging {request.name} ({request.architecture})") as activity:
-            total = len(STAGES) + 2
+            whole = Shares(("videos", "checkpoint", *STAGES))
 
             def tell(step: str, state: str, words: str, share: float) -> None:
                 still_held()
-                order = ("videos", "checkpoint", *STAGES)
-                activity(f"{step.replace('_', ' ')}: {words}" if words else step, (order.index(step) + share) / total)
+                activity(f"{step.replace('_', ' ')}: {words}" if words else step, whole(step, share))
                 throttled(step, state, words, share)
 
             throttled = _Throttle(lambda *said: queue.tell(entry.id, *said))

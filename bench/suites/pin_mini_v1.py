@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 
 from bench.activity import working
+from bench.cores import cores
 from bench.data import dataset_manifest, open_videos
 from bench.home import Home
 from bench.suites.mini_v1 import LOCAL_TEMPLATE
-from bench.training import cores
 from bench.video.datasets.embedded import embedded
 
 NAMES = ("appearance", "motion")
