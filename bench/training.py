@@ -30,6 +30,7 @@ from bench.cache import Key, write_atomically
 from bench.cores import cores
 from bench.forward import arithmetic, one_thread
 from bench.names import Name, seed_of
+from bench.ranks import ALONE, Ranks
 from bench.schema import content_hash
 
 REPORT_EVERY_S = 0.25
@@ -62,7 +63,21 @@ class Plan:
     steps: int
     optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float
-    """Peak: reached by a linear warm-up, left on a cosine to zero."""
+    """Peak: reached by a linear warm-up, left as the schedule says."""
+
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    drops: tuple[float, ...] = ()
+    """Shares of the steps after which a `step` schedule falls to a tenth."""
+
+    floor: float = 0.0
+    """Share of the peak at which the cosine ends."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW."""
+
+    accumulate: int = 1
+    """Parts in which a batch passes through the network, one after the other, before a step is taken: the step of the
+    whole batch in the memory of a part. Batch statistics are those of a part."""
 
     weight_decay: float = 0.0
     """On weights; vectors (biases, scales of norms) are left alone."""
@@ -87,7 +102,12 @@ class Plan:
         warm_steps = round(self.warm_up * self.steps)
         if step < warm_steps:
             return self.learning_rate * (step + 1) / (warm_steps + 1)
-        return self.learning_rate * (1 + math.cos(math.pi * (step - warm_steps) / (self.steps - warm_steps))) / 2
+        if self.schedule == "constant":
+            return self.learning_rate
+        if self.schedule == "step":
+            return self.learning_rate * 0.1 ** sum(step >= round(drop * self.steps) for drop in self.drops)
+        falling = (1 + math.cos(math.pi * (step - warm_steps) / (self.steps - warm_steps))) / 2
+        return self.learning_rate * (self.floor + (1 - self.floor) * falling)
 
 
 @dataclass(frozen=True)
@@ -150,6 +170,8 @@ def train(
     report: Report = lambda _words, _share: None,
     kept: Kept | None = None,
     log_file: Path | None = None,
+    milestones: Mapping[int, Callable[[], None]] | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainingLog:
     """Train the module in place and leave it in eval mode on the device.
 
@@ -163,6 +185,8 @@ def train(
         report: See `Report`; called at most four times a second, and at the end.
         kept: Saves the state now and then, and goes on from one that is there. It stays until `kept.forget()`.
         log_file: Where to write the log, at every save and at the end.
+        milestones: What to do after so many steps, such as writing a checkpoint; done again where a kill came in between.
+        ranks: The processes that share this training; `make_batch` gives this process's share.
 
     Raises:
         ValueError: If the loss is not finite (naming step and videos), if the state belongs to another training, or if
@@ -172,15 +196,16 @@ def train(
     module.to(device, memory_format=torch.channels_last_3d).train()  # type: ignore[call-overload]
     run = _Run(module, _optimiser(module, plan), {})
     first = _resume(run, kept) if kept else 0
+    question = ranks.joined(_Question(module, loss))
     saved, told = time.monotonic(), 0.0
     started, trained_videos = time.monotonic(), 0
     pending: list[_Pending] = []
 
     def keep(step: int) -> None:
         _settle(pending, run.columns)
-        if kept:
+        if kept and ranks.first:
             _save(run, kept, step)
-        if log_file:
+        if log_file and ranks.first:
             TrainingLog(run.columns).write(log_file)
 
     with (
@@ -189,18 +214,24 @@ def train(
         arithmetic("fp32", device),  # autocast is for the loss alone; backward takes each operation's own type
     ):
         for step, batch in _ahead(make_batch, range(first, plan.steps), device):
-            torch.manual_seed(seed_of(*names, step))
+            torch.manual_seed(seed_of(*names, step, *ranks.names))
             for group in run.optimiser.param_groups:
                 group["lr"] = plan.rate(step) * group["multiple"]
             tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.tensors.items()}
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16"):
-                value, numbers = loss(module, tensors)
             run.optimiser.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            seen: list[dict[str, Tensor]] = []
+            for part in _parts(tensors, plan.accumulate):
+                held = len(seen) + 1 < plan.accumulate
+                with ranks.apart(question) if held else contextlib.nullcontext():
+                    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16"):
+                        value, numbers = question(part)
+                    (value / plan.accumulate).backward()
+                seen.append({"loss": value.detach(), **numbers})
             if plan.clip_gradient is not None:
                 nn.utils.clip_grad_norm_(module.parameters(), plan.clip_gradient)
             run.optimiser.step()
-            pending.append(_Pending(step, batch.video_ids, plan.rate(step), {"loss": value.detach(), **numbers}))
+            means = {name: torch.stack([one[name] for one in seen]).mean() for name in seen[0]}
+            pending.append(_Pending(step, batch.video_ids, plan.rate(step), ranks.means(means)))
             trained_videos += len(batch.video_ids)
 
             now = time.monotonic()
@@ -209,10 +240,15 @@ def train(
                 _settle(pending, run.columns)
                 words = _words(step + 1, plan.steps, run.columns, trained_videos / (now - started))
                 try:
-                    report(words, (step + 1) / plan.steps)
+                    if ranks.first:
+                        report(words, (step + 1) / plan.steps)
                 except BaseException:
                     keep(step + 1)
                     raise
+            if milestones and step + 1 in milestones:
+                module.eval()
+                milestones[step + 1]()
+                module.train()
             if kept and now - saved > kept.every_s:
                 keep(step + 1)
                 saved = time.monotonic()
@@ -241,6 +277,29 @@ def keep_large_buffers() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(-1, 2**31 - 1)
         libc.mallopt(-3, 2**30)
+
+
+class _Question(nn.Module):
+    """The loss as a module's forward pass: what gradients are averaged over when several processes train."""
+
+    def __init__(self, module: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.module = module
+        self.loss = loss
+
+    def forward(self, tensors: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.loss(self.module, tensors)
+
+
+def _parts(tensors: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    """A batch in so many parts of one size."""
+    if count == 1:
+        return [tensors]
+    size = len(next(iter(tensors.values())))
+    if size % count:
+        raise ValueError(f"A batch of {size} cannot be cut into {count} parts of one size.")
+    cut = {name: tensor.chunk(count) for name, tensor in tensors.items()}
+    return [{name: parts[number] for name, parts in cut.items()} for number in range(count)]
 
 
 @dataclass
@@ -320,7 +379,7 @@ def _optimiser(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     ]
     if plan.optimiser == "sgd":
         return torch.optim.SGD(described, lr=plan.learning_rate, momentum=plan.momentum)
-    return torch.optim.AdamW(described, lr=plan.learning_rate)
+    return torch.optim.AdamW(described, lr=plan.learning_rate, betas=plan.betas)
 
 
 def _save(run: _Run, kept: Kept, step: int) -> None:

@@ -91,6 +91,48 @@ def test_a_missing_data_set_is_named(tmp_path):
         evaluate(encoder, SUITE, {}, student=TinyNet, cache=tmp_path)
 
 
+# Odd encoders
+
+
+class Dice(TinyNet):
+    def forward(self, clips):
+        return nn.functional.dropout(super().forward(clips), 0.5, training=True)
+
+
+class Neighbours(TinyNet):
+    def forward(self, clips):
+        found = super().forward(clips)
+        return found - found.mean(0, keepdim=True)
+
+
+class Broken(TinyNet):
+    def forward(self, clips):
+        return super().forward(clips) / 0
+
+
+QUICK = SUITE.model_copy(update={"datasets": (SUITE.datasets[0].model_copy(update={"frames_digest": DIGEST}),)})
+
+
+@pytest.mark.parametrize(("net", "words"), [(Dice, "is stochastic in eval mode"), (Neighbours, "depends on what else")])
+def test_an_encoder_that_is_odd_in_eval_mode_is_judged_but_named_first_and_cannot_be_posted(tmp_path, net, words):
+    result = run(tmp_path, net=net(), suite=QUICK).result
+    assert not result.postable
+    assert words in result.remarks[0]
+
+
+def test_an_encoder_that_gives_nan_is_refused_before_any_stage(tmp_path):
+    told = []
+    with pytest.raises(ValueError, match="The encoder gives NaN or infinity for video train0_0. Nothing is scored"):
+        run(tmp_path, net=Broken(), progress=lambda *words: told.append(words))
+    assert told == []
+
+
+def test_other_pixels_of_the_golden_clip_are_told_and_make_the_result_local(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.run.golden_clip_agrees", lambda: "The golden clip has other pixels here.")
+    result = run(tmp_path, net=OracleNet(), suite=QUICK).result
+    assert (result.postable, result.remarks[0]) == (False, "The golden clip has other pixels here.")
+
+
 # A whole run
 
 
@@ -170,6 +212,25 @@ def test_a_run_that_is_stopped_leaves_no_result_and_the_next_one_goes_on(evaluat
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, progress=stop)
     assert run(tmp_path).result.scores == evaluated[0].result.scores
+
+
+def test_a_process_for_each_data_set_computes_the_same_bytes(evaluated, tmp_path):
+    first, folder, _ = evaluated
+    told = []
+    second = run(tmp_path, processes=2, progress=lambda *words: told.append(words))
+    assert second.result.scores == first.result.scores
+    assert [words[0] for words in told if words[1] == "done"] == list(STAGES)
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.safetensors"))
+    assert files
+    assert all((tmp_path / file).read_bytes() == (folder / file).read_bytes() for file in files)
+
+
+def test_what_cannot_be_sent_to_another_process_is_said(tmp_path):
+    class Hidden(TinyNet):
+        """Of this function alone."""
+
+    with pytest.raises(ValueError, match=r"cannot be sent to another: .* in one process \(processes=1\)"):
+        run(tmp_path, net=Hidden(), processes=2)
 
 
 def test_the_encoders_own_weights_are_not_changed(tmp_path, evaluated):

@@ -272,3 +272,52 @@ def test_progress_says_step_loss_and_speed(share):
     assert words.startswith(f"step {round(share * 30)} of 30, loss ")
     assert "accuracy" in words
     assert words.endswith("videos/s")
+
+
+def test_a_batch_in_parts_takes_the_step_of_the_whole_batch():
+    class Plain(nn.Module):
+        """No batch statistics, no dropout."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, clips):
+            return self.head(clips.mean((2, 3, 4)))
+
+    def trained(accumulate):
+        torch.manual_seed(0)
+        net = Plain()
+        plan = Plan(steps=20, learning_rate=0.1, weight_decay=0.01, accumulate=accumulate)
+        return net, train(net, loss, make_batch, plan, names=("test",), device=CPU)
+
+    whole, parts = trained(1), trained(3)
+    assert parts[1].loss == pytest.approx(whole[1].loss, abs=1e-6)
+    assert parts[1].columns["accuracy"] == pytest.approx(whole[1].columns["accuracy"])
+    assert torch.allclose(parts[0].head.weight, whole[0].head.weight, atol=1e-6)
+    with pytest.raises(ValueError, match="A batch of 6 cannot be cut into 4 parts"):
+        trained(4)
+
+
+def test_other_schedules_are_constant_fall_in_steps_or_end_above_zero():
+    constant = Plan(steps=100, learning_rate=1.0, schedule="constant", warm_up=0.1)
+    assert constant.rate(4) == pytest.approx(5 / 11)
+    assert {constant.rate(step) for step in range(10, 100)} == {1.0}
+    steps = Plan(steps=100, learning_rate=1.0, schedule="step", drops=(0.5, 0.9), warm_up=0.0)
+    assert [steps.rate(step) for step in (0, 49, 50, 89, 90)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    floor = Plan(steps=1000, learning_rate=2.0, floor=1e-3, warm_up=0.0)
+    assert floor.rate(0) == 2.0
+    assert floor.rate(999) == pytest.approx(2e-3, rel=1e-2)
+
+
+def test_milestones_see_the_module_as_it_is_then_and_change_nothing():
+    seen = {}
+    net = fresh_net()
+
+    def look(step):
+        seen[step] = (net.training, weight_hash("net", net.state_dict()))
+
+    whole, _ = run(net=net, milestones={step: lambda step=step: look(step) for step in (10, 30)})
+    assert whole == run()[0] == seen[30][1]
+    assert not any(training for training, _ in seen.values())
+    assert seen[10][1] != seen[30][1]
