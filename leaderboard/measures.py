@@ -99,8 +99,7 @@ def per_video(rows: Rows, measure: Measure, dataset: str, track: str) -> PerVide
         taught, alone = (_hits(rows, chosen & (rows["model"] == arm)) for arm in ("submission", measure.minus))
         assert taught.video_ids == alone.video_ids, "every arm sees the same test videos"
         return PerVideo(taught.video_ids, taught.sources, taught.values_SN - alone.values_SN)
-    if measure.model(track):
-        chosen &= rows["model"] == measure.model(track)
+    chosen &= rows["model"] == measure.model(track)
     if measure.stage == "robustness":
         chosen &= rows["severity"] != 0
     return _hits(rows, chosen)

@@ -62,6 +62,7 @@ def row_view(
         arms=_arms(result, dataset),
         distillation_words=_distillation_words(result, dataset),
         load_report=_load_report(result, row, dataset, anchors),
+        noted=_noted(result, dataset),
         provenance=_provenance(result),
         environment=_environment(result),
         durations=tuple((step_title(stage.stage), stage.seconds, stage.stage_hash) for stage in result.stages),
@@ -181,6 +182,27 @@ def _proof(probe: Estimate, floor: Estimate) -> str:
     words = f"probe is {_signed(probe.value - floor.value)} points from random initialisation"
     apart = probe.low is not None and floor.high is not None and probe.low > floor.high
     return words + (": the weights are in" if apart else ", inside the intervals: no proof by itself")
+
+
+def _noted(result: Result, dataset: str) -> tuple[tuple[str, str], ...]:
+    """What each stage chose or counted on this data set, and the gap between the choice and the best on test."""
+    lines = []
+    for stage in result.stages:
+        facts = {
+            name.removeprefix(f"{dataset}."): value
+            for name, value in stage.facts.items()
+            if name.startswith(f"{dataset}.")
+        }
+        words = [
+            f"{name.replace('_', ' ')} {value if isinstance(value, str) else f'{value:.4g}'}"
+            for name, value in facts.items()
+        ]
+        gap = estimate(result.find(stage.stage, dataset, "gap_to_best_on_test"))
+        if gap is not None:
+            words.append(f"best on test would have been {gap.value:.1f} points higher")
+        if words:
+            lines.append((step_title(stage.stage), ", ".join(words)))
+    return tuple(lines)
 
 
 def _provenance(result: Result) -> tuple[tuple[str, str], ...]:

@@ -348,6 +348,9 @@ class RowView(Frozen):
     arms: tuple[Arm, ...]
     distillation_words: str
     load_report: tuple[tuple[str, str], ...]
+    noted: tuple[tuple[str, str], ...]
+    """Stage, and what it chose and noted: strengths, rates, losses, and how far from best-on-test the choice was."""
+
     provenance: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     durations: tuple[tuple[str, float, str], ...]

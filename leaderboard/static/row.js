@@ -97,6 +97,8 @@ function draw(row) {
   drawMaps(row);
   drawArms(row);
   list("section.load", row.load_report);
+  list("section.noted", row.noted);
+  find("section.noted").hidden = !row.noted.length;
   list("section.origin", row.provenance);
   list("section.environment", row.environment);
   drawStages(row);

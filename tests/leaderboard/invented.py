@@ -129,7 +129,10 @@ def invent(
         datasets=tuple(reports),
         stages=tuple(
             StageReport(
-                stage=stage, stage_hash=content_hash({"stage": stage, "of": suite_state}), seconds=7.0 + 11 * position
+                stage=stage,
+                stage_hash=content_hash({"stage": stage, "of": suite_state}),
+                seconds=7.0 + 11 * position,
+                facts={"appearance.strength": 0.01, "motion.strength": 0.1} if stage == "linear_probe" else {},
             )
             for position, stage in enumerate(STAGES)
             if stage not in leave_out
