@@ -193,16 +193,20 @@ def _noted(result: Result, dataset: str) -> tuple[tuple[str, str], ...]:
             for name, value in stage.facts.items()
             if name.startswith(f"{dataset}.")
         }
-        words = [
-            f"{name.replace('_', ' ')} {value if isinstance(value, str) else f'{value:.4g}'}"
-            for name, value in facts.items()
-        ]
+        words = [_fact(name, value) for name, value in facts.items() if not name.startswith("seconds")]
         gap = estimate(result.find(stage.stage, dataset, "gap_to_best_on_test"))
         if gap is not None:
             words.append(f"best on test would have been {gap.value:.1f} points higher")
         if words:
-            lines.append((step_title(stage.stage), ", ".join(words)))
+            lines.append((step_title(stage.stage).capitalize(), "; ".join(words)))
     return tuple(lines)
+
+
+def _fact(name: str, value: float | int | str) -> str:
+    """`validation_accuracy.0.1` and its value, for people."""
+    what, _, of = name.partition(".")
+    words = what.replace("_", " ") + (f" ({of.replace('.', ', ') if not of[0].isdigit() else of})" if of else "")
+    return f"{words} {value if isinstance(value, str) else f'{value:.4g}'}"
 
 
 def _provenance(result: Result) -> tuple[tuple[str, str], ...]:

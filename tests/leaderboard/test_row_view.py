@@ -118,7 +118,7 @@ def test_provenance_names_suite_encoder_code_and_the_command(stored: list[Stored
 
 def test_what_a_stage_chose_on_this_data_set_is_shown(stored: list[StoredResult], ranks: Ranks) -> None:
     view = shown(stored, "mine", ranks)
-    assert view.noted == (("linear probe", f"strength {'0.01' if view.dataset == 'appearance' else '0.1'}"),)
+    assert view.noted == (("Linear probe", f"strength {'0.01' if view.dataset == 'appearance' else '0.1'}"),)
 
 
 def test_the_probe_above_random_initialisation_proves_that_the_weights_are_in(
