@@ -231,6 +231,14 @@ def test_global_random_generators_are_neither_read_nor_moved():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_default_device_elsewhere_has_no_say():
+    """Constants and steps live where the frames are, not where torch makes tensors by default."""
+    clip = make_clip(3, 17, 23)
+    with torch.device("meta"):
+        there = corrupt(torch.from_numpy(clip), GAUSSIAN, 3, video_id="v", frame_numbers=range(3), engine="torch")
+    np.testing.assert_array_equal(there.numpy(), draw(clip, "numpy"))
+
+
 def test_a_clip_of_no_frames_comes_back_empty():
     assert draw(make_clip()[:0], "numpy", numbers=[]).shape == (0, 31, 45, 3)
 
