@@ -12,7 +12,7 @@ install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[numba,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[numba,onnx,transformers,dev]'
 	@touch $@
 
 demo: install
