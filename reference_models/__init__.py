@@ -14,7 +14,7 @@ def load(name_or_path: str | Path) -> "Loaded":
     """A checkpoint, ready to be judged: `bench.run.evaluate(load(path).encoder, ...)`.
 
     Args:
-        name_or_path: A checkpoint folder, or the name of one that `reelproof pretrain` made.
+        name_or_path: A checkpoint folder, the name of one that `reelproof pretrain` made, or `hf://ORG/NAME@commit`.
 
     Raises:
         ValueError: If it does not load whole; the sentence says what to do.

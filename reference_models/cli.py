@@ -1,4 +1,4 @@
-"""Commands: backbones, convert, export-onnx, recipes, pretrain."""
+"""Commands: backbones, convert, export-onnx, recipes, pretrain, publish."""
 
 import json
 from dataclasses import asdict
@@ -21,10 +21,11 @@ def backbones(as_json: Annotated[bool, typer.Option("--json", help="Print the ro
     table = Table(title="For one clip of 16 x 112 x 112")
     for heading in ("name", "parameters", "GMACs", "GFLOPs", "features", "takes"):
         table.add_column(heading, no_wrap=True)
+    table.add_column("source")
     for count in counts:
         table.add_row(
             *(count.name, f"{count.parameters:,}", f"{count.macs / 1e9:.2f}", f"{count.gflops:.2f}"),
-            *(str(count.feature_dim), count.accepts),
+            *(str(count.feature_dim), count.accepts, count.source),
         )
     console = Console()
     console.print(table)
@@ -55,14 +56,17 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print the rows
 
     made = [make() for make in RECIPES.values()]
     if as_json:
-        typer.echo(json.dumps([{**recipe.settings, "hash": recipe.hash} for recipe in made]))
+        landings = [asdict(recipe.landing) if recipe.landing else None for recipe in made]
+        rows = zip(made, landings, strict=True)
+        typer.echo(
+            json.dumps([{**recipe.settings, "hash": recipe.hash, "landing": landing} for recipe, landing in rows])
+        )
         return
     table = Table("name", "what it is", "architecture", "videos", "steps", "clips a step")
     table.columns[0].no_wrap = True
-    for recipe, make in zip(made, RECIPES.values(), strict=True):
-        what = (make.__doc__ or "").strip().splitlines()[0]
+    for recipe in made:
         clips = f"{recipe.batch_size} x {recipe.task.clips_per_video}"
-        table.add_row(recipe.name, what, recipe.architecture, recipe.videos, str(recipe.steps), clips)
+        table.add_row(recipe.name, recipe.title, recipe.architecture, recipe.videos, f"{recipe.steps:,}", clips)
     Console().print(table)
 
 
@@ -81,6 +85,7 @@ def pretrain(
     from bench.activity import working
     from bench.home import Home
     from reference_models.dry_run import estimate
+    from reference_models.pretrain import landed
     from reference_models.pretrain import pretrain as train_checkpoint
     from reference_models.recipes.named import recipe_named
 
@@ -94,6 +99,8 @@ def pretrain(
     folder = out or home.checkpoints / (name if data is None else f"{name}--{data.resolve().name}")
     with working(home, f"Pretraining {chosen.name}") as activity:
         train_checkpoint(chosen, home=home, folder=folder, device=device, report=activity, data=data)
+    if data is None and chosen.landing:
+        console.print(landed(chosen, folder), highlight=False)
     console.print(f"The checkpoint is in {folder}. To judge it: reelproof submit {folder}", highlight=False)
 
 
@@ -151,3 +158,32 @@ def export_onnx(
         f"Against torch on {parity.clips} random clips: largest relative difference {parity.largest_difference:.1e}, "
         f"lowest cosine {parity.lowest_cosine:.7f}. {', '.join(f'{k} {v}' for k, v in written.versions.items())}."
     )
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Checkpoint folder.", metavar="DIR")],
+    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hugging Face Hub; made where there is none.")],
+    private: Annotated[bool, typer.Option("--private", help="A new repository is for its owners alone.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would stand there, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was published as JSON.")] = False,
+) -> None:
+    """Put a checkpoint on the Hub, in one commit. The same bytes make no second one. Needs HF_TOKEN or `hf auth login`."""
+    from reference_models.publish import contents, size_of
+    from reference_models.publish import publish as run
+
+    if dry_run:
+        config, files = contents(folder, repo)
+        for name, content in files.items():
+            typer.echo(f"{size_of(content):>13,} bytes  {name}")
+        licence = f"licence {config.licence}" if config.licence else "without a licence: nobody may reuse it"
+        typer.echo(f"{config.name}, {licence}, would be hf://{repo}. Nothing was sent.")
+        return
+    published = run(folder, repo, private=private)
+    if as_json:
+        typer.echo(json.dumps({**asdict(published), "address": published.address, "page": published.page}))
+        return
+    if published.changed:
+        typer.echo(f"Published {published.address} ({', '.join(published.changed)}).")
+    else:
+        typer.echo(f"{published.address} holds these bytes already; nothing was committed.")
+    typer.echo(f"{published.page} shows it. To judge it: reelproof submit {published.address}")

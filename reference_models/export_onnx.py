@@ -22,6 +22,7 @@ from bench.encoder import layer_modules, layer_outputs
 from bench.schema import Frozen
 from reference_models.backbones import FRAMES, SIZE, parse
 from reference_models.checkpoints.load import Loaded, load
+from reference_models.hub import is_address
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -73,6 +74,8 @@ def export_onnx(
             translation, or the two differ by more than the tolerance. Nothing is left behind then.
     """
     _need_libraries()
+    if out is None and is_address(folder):
+        raise ValueError(f"Name the file to write for {folder} with -o.")
     loaded = load(folder)
     frames, size = clip or _clip(loaded)
     if refusal := loaded.encoder.accepts(frames, size, size):

@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,43 +13,49 @@ from rich.table import Table
 
 from bench.home import Home
 
+if TYPE_CHECKING:
+    from bench.activity import Working
+    from bench.estimate import StageCost
+    from bench.run import Progress, Videos
+    from bench.suites.protocol import Suite
+
 SHOWN_OF_ROBUSTNESS = ("top1", "noise_mean", "relative_decrease@1-5", "area", "break_point")
 """Of some thirty scores a model; all of them are in the file and on the row's page."""
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder: model.safetensors and config.json.")],
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder, ONNX file, or hf://ORG/NAME@commit.")],
     suite: Annotated[str, typer.Option(help="The protocol; see `reelproof suites`.")] = "mini-v1",
     data: Annotated[
         Path | None,
         typer.Option(help="Your own videos, FOLDER/class/*.mp4|avi|webm, judged with the settings of mini-v1."),
     ] = None,
+    root: Annotated[Path | None, typer.Option(help="Where the official videos of the suite lie.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure a little of every stage and say what all would cost.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Judge a checkpoint here, without the queue. The result is saved; the same call after a stop goes on."""
     from bench.activity import working
-    from bench.data import open_folder, open_suite, suite_named
-    from bench.progress import Shares
-    from bench.schema import STAGES
-    from submissions.evaluate import judge
+    from reference_models.hub import is_address
+    from submissions.evaluate import estimate, judge
     from submissions.intake import keep
 
     home = Home.default()
     loaded, kept = keep(checkpoint, home)
+    if is_address(checkpoint):
+        typer.echo(f"Judging {loaded.report.recognised}.", err=True)
     with working(home, f"Judging {loaded.config.name}") as activity:
-        protocol = suite_named(suite)
-        if data is not None:
-            protocol, videos = open_folder(data, home, lambda words, share: activity(words, share * 0.1))
+        protocol, videos = _opened(suite, data, root, home, lambda words, share: activity(words, share * 0.1))
+        if dry_run:
+            costs = estimate(kept, protocol, videos, home, device=device, progress=_stages(activity, 0.1))
         else:
-            videos = open_suite(protocol, home, lambda words, share: activity(words, share * 0.1))
-
-        whole = Shares(STAGES)
-
-        def progress(stage: str, _state: str, words: str, share: float) -> None:
-            activity(f"{stage.replace('_', ' ')}: {words}", 0.1 + 0.9 * whole(stage, share))
-
-        stored = judge(kept, protocol, videos, home, device=device, progress=progress)
+            stored = judge(kept, protocol, videos, home, device=device, progress=_stages(activity, 0.1))
+    if dry_run:
+        _print_costs(costs, as_json=as_json)
+        return
     if as_json:
         typer.echo(json.dumps([score.model_dump(mode="json") for score in stored.result.scores]))
         return
@@ -56,20 +64,23 @@ def evaluate(
 
 def verify(
     row: Annotated[str, typer.Argument(help="Beginning of a result id, of an encoder hash, or of a model's name.")],
+    spot: Annotated[
+        str,
+        typer.Option(help="Show only so many of the test videos (5%) to the kept fitted models; nothing is trained."),
+    ] = "",
     data: Annotated[Path | None, typer.Option(help="The folder, for a row on your own videos.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where the official videos of the suite lie.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
     """Run a row again from its kept weights with an empty cache: MATCH, WITHIN NOISE, DRIFT or MISMATCH.
 
+    With --spot only inference on some videos is repeated, from the fitted models that the first run kept.
     Exit code 0 for the first two, 1 for the others. The verdict is kept in the ledger, beside the row.
     """
     from bench.activity import working
-    from bench.data import open_folder, open_suite, suite_named
-    from bench.progress import Shares
-    from bench.schema import STAGES
     from submissions.database import connect
     from submissions.ledger import Ledger
-    from submissions.verify import find_row
+    from submissions.verify import find_row, spot_check
     from submissions.verify import verify as run_again
 
     home = Home.default()
@@ -77,19 +88,14 @@ def verify(
     result = stored.result
     if result.suite.startswith("local:") and data is None:
         raise ValueError(f"{result.card.name} was judged on your own videos. Name their folder with --data.")
+    share = _share(spot) if spot else None
     with working(home, f"Verifying {result.card.name}") as activity:
-        if data is not None:
-            suite, videos = open_folder(data, home, activity)
+        suite, videos = _opened(result.suite, data, root, home, lambda words, done: activity(words, done * 0.1))
+        told = _stages(activity, 0.1)
+        if share is None:
+            verified = run_again(stored, suite, videos, home, device=device, progress=told)
         else:
-            suite = suite_named(result.suite)
-            videos = open_suite(suite, home, activity)
-
-        whole = Shares(STAGES)
-
-        def progress(stage: str, _state: str, words: str, share: float) -> None:
-            activity(f"{stage.replace('_', ' ')}: {words}", whole(stage, share))
-
-        verified = run_again(stored, suite, videos, home, device=device, progress=progress)
+            verified = spot_check(stored, suite, videos, home, share, device=device, progress=told)
     words = f"{verified.verdict.name}: {verified.verdict.words}"
     if verified.differs:
         words += f" Environment: {'; '.join(verified.differs)}."
@@ -107,7 +113,7 @@ def verify(
 
 
 def submit(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder: model.safetensors and config.json.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, ONNX file, or hf://ORG/NAME@commit.")],
     suite: Annotated[str, typer.Option(help="The protocol; see `reelproof suites`.")] = "mini-v1",
     name: Annotated[str, typer.Option(help="Shown on the board; the checkpoint's own name by default.")] = "",
     owner: Annotated[str, typer.Option(help="Shown on the board.")] = "",
@@ -115,6 +121,7 @@ def submit(
 ) -> None:
     """Put a checkpoint into the queue. It is copied: what you change in the folder afterwards changes nothing."""
     from bench.data import suite_named
+    from reference_models.hub import is_address
     from submissions.database import connect
     from submissions.evaluate import Standing, card_of
     from submissions.intake import keep
@@ -125,6 +132,8 @@ def submit(
     home = Home.default()
     protocol = suite_named(suite)
     loaded, kept = keep(checkpoint, home)
+    if is_address(checkpoint):
+        typer.echo(f"Submitting {loaded.report.recognised}.", err=True)
     clip = protocol.clip
     if refusal := loaded.encoder.accepts(clip.num_frames, clip.size, clip.size):
         raise ValueError(f"{suite} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
@@ -151,7 +160,8 @@ def submit(
             "admitted",
             encoder_hash=card.encoder_hash,
             suite=suite,
-            words=f"{card.name}: {loaded.report.loaded} of {loaded.report.expected} trunk tensors loaded",
+            words=f"{card.name}: {loaded.report.loaded} of {loaded.report.expected} trunk tensors loaded; "
+            f"{loaded.report.recognised}",
             submission_id=entry.id,
         )
         typer.echo(
@@ -191,6 +201,57 @@ def ledger(as_json: Annotated[bool, typer.Option("--json", help="Print the lines
     table = Table("time (UTC)", "event", "encoder", "suite", "words")
     for event in events:
         table.add_row(f"{event.time:%Y-%m-%d %H:%M:%S}", event.event, event.encoder_hash[:8], event.suite, event.words)
+    Console().print(table)
+
+
+def _opened(
+    suite: str, data: Path | None, root: Path | None, home: Home, report: Callable[[str, float], None]
+) -> "tuple[Suite, dict[str, Videos]]":
+    """The protocol and its videos; with `data` those of somebody's own folder."""
+    from bench.data import open_folder, open_suite, suite_named
+
+    if data is not None:
+        return open_folder(data, home, report)
+    protocol = suite_named(suite)
+    return protocol, open_suite(protocol, home, report, root=root)
+
+
+def _stages(activity: "Working", begun: float) -> "Progress":
+    """Tells of the stages as of one piece of work, of which some share is already done."""
+    from bench.progress import Shares
+    from bench.schema import STAGES
+
+    whole = Shares(STAGES)
+
+    def tell(stage: str, _state: str, words: str, share: float) -> None:
+        activity(f"{stage.replace('_', ' ')}: {words}", begun + (1 - begun) * whole(stage, share))
+
+    return tell
+
+
+def _share(words: str) -> float:
+    """5% or 0.05 as a number."""
+    try:
+        share = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ValueError(f"--spot is {words!r}; a share of the test videos is expected, such as 5%.")
+    return share
+
+
+def _print_costs(costs: "list[StageCost]", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(cost) for cost in costs]))
+        return
+    table = Table("stage", "time", "memory", "disk", title="What this would cost here, from an empty cache")
+    for cost in costs:
+        minutes, mib = f"{cost.seconds / 60:.1f} min", f"{cost.memory_bytes / 2**20:,.0f} MiB"
+        table.add_row(cost.stage.replace("_", " "), minutes, mib, f"{cost.disk_bytes / 2**20:,.1f} MiB")
+    seconds, disk = sum(cost.seconds for cost in costs), sum(cost.disk_bytes for cost in costs)
+    most = max(cost.memory_bytes for cost in costs)
+    table.add_section()
+    table.add_row("all", f"{seconds / 60:.1f} min", f"{most / 2**20:,.0f} MiB", f"{disk / 2**20:,.1f} MiB")
     Console().print(table)
 
 

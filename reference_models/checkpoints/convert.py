@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from bench.schema import LoadReport, Normalisation
 from reference_models.backbones import BACKBONES, FRAMES, SIZE, build, parse
+from reference_models.backbones.transformers_name import name_of, spec_of
 from reference_models.checkpoints.built_clip import built_clip
-from reference_models.checkpoints.config import About
+from reference_models.checkpoints.config import About, name_of_folder
 from reference_models.checkpoints.formats import FORMATS
 from reference_models.checkpoints.formats.format import Format, Translated, translate
+from reference_models.checkpoints.formats.transformers_class import BY_MODEL_TYPE
 from reference_models.checkpoints.save import save
 from reference_models.checkpoints.weights_file import WeightsFile, read_weights
+from reference_models.hub import fetch, is_address
 
 COUNTER = "num_batches_tracked"
 """A batch norm's count of batches: unused in judging, and absent from files older than it."""
@@ -36,7 +39,8 @@ def convert(
     """Write the trunk of a checkpoint as a checkpoint folder, and say what became of every tensor.
 
     Args:
-        file: What torch.save or safetensors wrote, or a folder of the Hub with one such file and its config.json.
+        file: What torch.save or safetensors wrote, a folder of the Hub with one such file and its config.json, or the
+            address of such a repository.
         out: The folder to write; its name becomes the checkpoint's.
         format: Name of one of `FORMATS`, where the keys would leave it open.
         arch: Name of a backbone, likewise.
@@ -45,19 +49,38 @@ def convert(
     Raises:
         ValueError: If the file cannot be read safely, or does not fill the whole trunk of any architecture.
     """
+    adopted = adopt(fetch(file).folder if is_address(file) else file, format, arch, normalisation)
+    about = About(name=name_of_folder(out), architecture=adopted.architecture, normalisation=adopted.normalisation)
+    save(out, adopted.module, about)
+    return adopted.report
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """Somebody's weights in a trunk that we can judge."""
+
+    module: nn.Module
+    architecture: str
+    normalisation: Normalisation
+    report: LoadReport
+
+
+def adopt(file: Path, format: str = "auto", arch: str = "auto", normalisation: Normalisation | None = None) -> Adopted:
+    """What `convert` writes, without writing it; arguments and refusals as there."""
     read = read_weights(file)
     best = recognise(read, file, format, arch)
-    module = build(best.architecture)
+    with torch.random.fork_rng([]):
+        module = build(best.architecture)
     tensors = _filled(best, module, file)
     module.load_state_dict(tensors)
-    colours = normalisation or best.form.normalisation
-    save(out, module, About(name=out.resolve().name, architecture=best.architecture, normalisation=colours))
-    return LoadReport(
+    report = LoadReport(
         loaded=len(tensors),
         expected=len(module.state_dict()),
         dropped=best.dropped,
         recognised=_recognised(best, read, format, arch, normalisation),
     )
+    colours = normalisation or read.colours or best.form.normalisation
+    return Adopted(module, best.architecture, colours, report)
 
 
 @dataclass(frozen=True)
@@ -100,7 +123,13 @@ def recognise(read: WeightsFile, file: Path, format: str = "auto", arch: str = "
 
 
 def _attempts(read: WeightsFile, format: str, arch: str) -> Iterator[Attempt]:
-    """The file read as all that was asked for: first the formats whose mark is there, then the others, to name the nearest."""
+    """The file read as all that was asked for: first the formats whose mark is there, then the others, to name the nearest.
+
+    Where the config.json beside it names one of the library's encoders, and nothing else is asked for, it is that.
+    """
+    if format == arch == "auto" and (form := BY_MODEL_TYPE.get(str(read.config.get("model_type")))):
+        yield _library_attempt(form, read)
+        return
     names = list(dict.fromkeys(form.name for form in FORMATS))
     if format != "auto" and format not in names:
         raise ValueError(f"There is no format {format!r}. There are: {', '.join(names)}.")
@@ -117,6 +146,18 @@ def _attempts(read: WeightsFile, format: str, arch: str) -> Iterator[Attempt]:
                 yield _attempt(form, translated, name, clip, read.config)
 
 
+def _library_attempt(form: Format, read: WeightsFile) -> Attempt:
+    """A repository of the Hub, for the library's own class."""
+    architecture = name_of(spec_of(read.config, read.tensors, "config.json"))
+    try:
+        _shapes(architecture)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Or name a network of ours that has this layout, as --arch videomae_vit_b."
+        ) from error
+    return _compared(form, translate(form, read.tensors), architecture)
+
+
 def _attempt(
     form: Format,
     translated: Translated,
@@ -130,10 +171,15 @@ def _attempt(
         if clip != (FRAMES, SIZE):
             architecture = f"{plain}@{clip[0]}x{clip[1]}"
     try:
-        expected = _shapes(architecture)
+        _shapes(architecture)
     except ValueError:  # position tables of no possible clip: compared with the usual one, which tells which differ
-        architecture, expected = plain, _shapes(plain)
-    found = translated.tensors
+        architecture = plain
+    return _compared(form, translated, architecture)
+
+
+def _compared(form: Format, translated: Translated, architecture: str) -> Attempt:
+    """What is there, missing, of another shape and too much."""
+    expected, found = _shapes(architecture), translated.tensors
     absent = [key for key in expected if key not in found]
     reasons = {key: _why_fresh(key, form) for key in absent}
     return Attempt(
@@ -203,7 +249,8 @@ def _recognised(
     if types != ["float32"]:
         words.append(f"stored in {' and '.join(types)}, written in float32")
     if normalisation is None:
-        words.append("colours as usual for this format; say so if yours differ")
+        usual = "colours as usual for this format; say so if yours differ"
+        words.append(usual if read.colours is None else "colours by its preprocessor_config.json")
     return "; ".join(words) + "."
 
 

@@ -1,4 +1,7 @@
-"""Reading a checkpoint folder: every tensor arrives, or one sentence says why not."""
+"""Reading a checkpoint folder: every tensor arrives, or one sentence says why not.
+
+A folder in the layout of transformers (a repository of the Hub) is read as it is, too.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,7 +18,10 @@ from bench.encoder import TorchEncoder
 from bench.home import Home
 from bench.schema import LoadReport
 from reference_models.backbones import BACKBONES, build, parse
-from reference_models.checkpoints.config import CONFIG, WEIGHTS, CheckpointConfig
+from reference_models.checkpoints.config import CONFIG, WEIGHTS, CheckpointConfig, name_of_folder
+from reference_models.checkpoints.convert import COUNTER, adopt
+from reference_models.checkpoints.formats.transformers_class import BY_MODEL_TYPE
+from reference_models.hub import fetch, is_address
 
 PICKLES = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".pkl", ".pickle", ".pyth")
 
@@ -30,16 +36,20 @@ class Loaded:
 
 
 def load(name_or_path: str | Path) -> Loaded:
-    """Load a checkpoint: a folder, or the name of one that `reelproof pretrain` made.
+    """Load a checkpoint: a folder, the name of one that `reelproof pretrain` made, or an address on the Hub.
 
     Raises:
         ValueError: If it is no checkpoint folder, does not fit its architecture, or was changed after it was saved. The
             sentence names what was found, what was expected and what to do.
     """
     folder = _folder(name_or_path)
-    config = _config(folder)
+    content = _json(folder / CONFIG)
+    if "layout" not in content and str(content.get("model_type")) in BY_MODEL_TYPE:
+        return _repository(folder)
+    config = _config(folder / CONFIG, content)
+    tensors = _tensors(folder / WEIGHTS, config)
     module = _built(config.architecture)
-    tensors = _tensors(folder / WEIGHTS, module, config)
+    _compare_tables(folder / WEIGHTS, tensors, module.state_dict())
     module.load_state_dict(tensors)
     encoder = TorchEncoder(
         module, name=config.name, architecture=config.architecture, normalisation=config.normalisation
@@ -58,8 +68,27 @@ def load(name_or_path: str | Path) -> Loaded:
     return Loaded(encoder, config, report)
 
 
+def _repository(folder: Path) -> Loaded:
+    """A folder of the Hub, in the layout of transformers."""
+    adopted = adopt(folder)
+    name = name_of_folder(folder)
+    encoder = TorchEncoder(
+        adopted.module, name=name, architecture=adopted.architecture, normalisation=adopted.normalisation
+    )
+    config = CheckpointConfig(
+        name=name,
+        architecture=adopted.architecture,
+        normalisation=adopted.normalisation,
+        feature_dim=encoder.feature_dim,
+        weight_hash=encoder.weight_hash,
+    )
+    return Loaded(encoder, config, adopted.report)
+
+
 def _folder(name_or_path: str | Path) -> Path:
     """The folder meant; anything else is refused by what it is."""
+    if is_address(name_or_path):
+        return _folder(fetch(name_or_path).folder)
     path = Path(name_or_path)
     if path.is_file():
         if path.suffix in PICKLES:
@@ -84,17 +113,22 @@ def _folder(name_or_path: str | Path) -> Path:
 
 def _pickle_words(name: str) -> str:
     return (
-        f"{name} is a pickle, which can run code when it is opened, so it is not read. Load it yourself where you trust it, "
-        "and save the trunk with reference_models.checkpoints.save (model.safetensors and config.json)."
+        f"{name} is a pickle, which can run code when it is opened, so it is not read. "
+        f"`reelproof convert {name} -o FOLDER` takes the weights out of it, on the machine of their author."
     )
 
 
-def _config(folder: Path) -> CheckpointConfig:
-    path = folder / CONFIG
+def _json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}). Copy the checkpoint again.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds {type(content).__name__} instead of fields. Copy the checkpoint again.")
+    return content
+
+
+def _config(path: Path, content: dict[str, object]) -> CheckpointConfig:
     try:
         config = CheckpointConfig.model_validate(content)
     except ValidationError as error:
@@ -114,20 +148,22 @@ def _built(architecture: str) -> nn.Module:
         return build(architecture)
 
 
-def _tensors(path: Path, module: nn.Module, config: CheckpointConfig) -> dict[str, Tensor]:
-    """The tensors of the file, if they are exactly those of the module."""
-    expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in module.state_dict().items()}
+def _tensors(path: Path, config: CheckpointConfig) -> dict[str, Tensor]:
+    """The tensors of the file, if they are exactly those of the architecture; nothing large is made before that is known."""
+    with torch.device("meta"):
+        empty = build(config.architecture)
+    expected = empty.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  (not a dict)
-            _compare(path, found, {name: shape for name, (shape, _) in expected.items()}, config)
+            _compare(path, found, {name: tuple(own.shape) for name, own in expected.items()}, config)
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged or cut short ({error}). Copy or download it again.") from error
     for name, tensor in tensors.items():
-        if tensor.dtype != expected[name][1]:
+        if tensor.dtype != expected[name].dtype:
             raise ValueError(
-                f"{path}: {name} is {_dtype(tensor.dtype)}, {config.architecture} has it in {_dtype(expected[name][1])}. "
+                f"{path}: {name} is {_dtype(tensor.dtype)}, {config.architecture} has it in {_dtype(expected[name].dtype)}. "
                 "Save the weights in that type."
             )
         if bad := int((~torch.isfinite(tensor)).sum()):
@@ -135,12 +171,21 @@ def _tensors(path: Path, module: nn.Module, config: CheckpointConfig) -> dict[st
                 f"{path}: {bad} of {tensor.numel()} values of {name} are NaN or infinite. The training that made them "
                 "went wrong; take an earlier checkpoint."
             )
-    width = getattr(module, "feature_dim", None)
+    width = getattr(empty, "feature_dim", None)
     if width != config.feature_dim:
         raise ValueError(
             f"{path.with_name(CONFIG)} says {config.feature_dim} features, {config.architecture} has {width}. Correct it."
         )
     return tensors
+
+
+def _compare_tables(path: Path, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Tables of whole numbers (Swin's relative positions) belong to the architecture: a wrong one would point anywhere."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() and not name.endswith(COUNTER) and not torch.equal(tensor, own[name]):
+            raise ValueError(
+                f"{path}: {name} is a table of the architecture and has other values than it must have. Save the weights anew."
+            )
 
 
 def _compare(

@@ -1,18 +1,45 @@
-"""The README.md of a checkpoint: for a person who finds it without us."""
+"""The README.md of a checkpoint: for a person who finds it without us.
+
+Its front matter is what the Hub reads: https://huggingface.co/docs/hub/model-cards.
+"""
 
 import json
+import re
 
 from reference_models.checkpoints.config import CheckpointConfig
+
+PLACE = "path/to/this/folder"
+"""Stands in the card until it is published; then the address on the Hub stands there."""
+
+LEARNT, USE = "## How it learnt", "## Use it"
+"""Sections: a published card has the first before the second."""
+
+OWN_SETS = ("appearance", "motion")
+"""Embedded data sets. On the Hub these plain words could be anybody's."""
+
+LICENCES = (
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "mpl-2.0", "cc0-1.0", "unlicense", "openrail"),
+    *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0"),
+    *("gpl-2.0", "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "agpl-3.0"),
+)
+"""Those of the Hub's own names that weights usually carry; it wants every other licence as `other`, with its name."""
+
+PAPER = """@article{kumar2025contextual,
+  title = {A Large-Scale Analysis on Contextual Self-Supervised Video Representation Learning},
+  author = {Kumar, Akash and others},
+  journal = {arXiv preprint arXiv:2504.06153},
+  year = {2025}
+}"""
 
 
 def model_card(config: CheckpointConfig, parameters: int, story: str) -> str:
     """Markdown with the front matter that the Hub reads."""
     front = {
-        "license": (config.licence or "other").lower(),
+        **_licence(config.licence),
         "library_name": "reelproof",
         "pipeline_tag": "video-classification",
         "tags": ["video", "self-supervised", "reelproof", config.architecture],
-        "datasets": list(config.pretrained_on),
+        "datasets": [f"reelproof-{name}" if name in OWN_SETS else name for name in config.pretrained_on],
     }
     lines = [
         "---",
@@ -28,12 +55,12 @@ def model_card(config: CheckpointConfig, parameters: int, story: str) -> str:
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in _facts(config, parameters)),
         "",
-        "## Use it",
+        USE,
         "",
         "```python",
         "import reference_models",
         "",
-        'loaded = reference_models.load("path/to/this/folder")',
+        f'loaded = reference_models.load("{PLACE}")',
         "features = loaded.encoder.encode(clips)  # normalised clips [B, 3, T, H, W] to features "
         f"[B, {config.feature_dim}]",
         "```",
@@ -43,12 +70,50 @@ def model_card(config: CheckpointConfig, parameters: int, story: str) -> str:
         "## Judge it",
         "",
         "```sh",
-        "reelproof submit path/to/this/folder    # a row on the leaderboard",
-        "reelproof evaluate --checkpoint path/to/this/folder --data my_videos    # on videos of your own",
+        f"reelproof submit {PLACE}    # a row on the leaderboard",
+        f"reelproof evaluate --checkpoint {PLACE} --data my_videos    # on videos of your own",
+        "```",
+        "",
+        "## Cite it",
+        "",
+        _licence_words(config.licence),
+        "Name it by its weight hash above, and cite the study whose tasks and protocol these are:",
+        "",
+        "```bibtex",
+        PAPER,
         "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def published_card(card: str, address: str, learnt: str = "") -> str:
+    """A folder's card as it stands on the Hub: with its address, and a section on its training where there is none yet.
+
+    What its author wrote into it stays.
+    """
+    card = card.replace(PLACE, address)
+    if not learnt or LEARNT in card:
+        return card
+    before, use, after = card.partition(f"{USE}\n")
+    if not use:
+        before = f"{before.rstrip()}\n\n"
+    return f"{before}{LEARNT}\n\n{learnt}\n\n{use}{after}"
+
+
+def _licence(licence: str) -> dict[str, str]:
+    """In the Hub's words."""
+    if not licence:
+        return {"license": "unknown"}
+    if licence.lower() in LICENCES:
+        return {"license": licence.lower()}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-")}
+
+
+def _licence_words(licence: str) -> str:
+    if not licence:
+        return "Its author names no licence: ask before you use it."
+    return f"Licence of the weights: {licence}."
 
 
 def _first_sentence(config: CheckpointConfig) -> str:
