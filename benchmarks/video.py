@@ -219,7 +219,7 @@ def storing(
         rows += [{"what": f"store {kind}", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
 
     many = []
-    copies = 10 * rounds  # at 11 rounds long enough that starting two processes is forgotten
+    copies = 6 * rounds
     for number in range(copies):
         copy = folder / "many" / f"{number}{paths[number % len(paths)].suffix}"
         copy.parent.mkdir(exist_ok=True)
@@ -228,7 +228,7 @@ def storing(
     frames = sum(len(references[paths[number % len(paths)]]) for number in range(copies))
     times = in_turns(
         {f"{workers} workers": lambda workers=workers: build(many, workers) for workers in (1, 2)},  # type: ignore[misc]
-        1,
+        2,
         time.perf_counter,
     )
     rows += [{"what": "store, by the clock", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
@@ -309,7 +309,7 @@ def main(arguments: Sequence[str]) -> None:
         rows = reading(paths, references, rounds)
         rows += resizing(references[paths[0]][:64], rounds)
         rows += storing(paths, references, rounds, folder)
-        rows += clipping(paths, rounds, folder)
+        rows += clipping(paths, 25, folder)
     if settings.json:
         print(json.dumps({"rows": rows, "ratios": ratios(rows)}))
         return

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.schema import ClipSpec, Condition
 from bench.video.frame_store import FrameStore
 from bench.video.index import Video, VideoSet
-from bench.video.resize import centre_crop, resize_clip, resize_region, source_region
+from bench.video.resize import centre_crop, resize_region, source_region
 from bench.video.sampling import random_start, spread_clips
 from bench.video.stream import native_frames
 from corruptions.definition import Definition
@@ -34,10 +34,13 @@ class Clips:
 
     def views(self, split: str, video_id: str, num_views: int) -> Clip:
         """Evenly spaced clips of a video, centre crop: uint8 [V, T, S, S, 3]."""
+        return np.stack([self.view(split, video_id, num_views, number) for number in range(num_views)])
+
+    def view(self, split: str, video_id: str, num_views: int, number: int) -> Clip:
+        """One of the `views`, without reading the others: uint8 [T, S, S, 3]."""
         store = self.stores[split]
         frames_VT = spread_clips(store.num_frames(video_id), self.spec, num_views)
-        crop = centre_crop(self.spec.resize, self.spec.size)
-        return np.stack([store.clip(video_id, frames_T, crop) for frames_T in frames_VT])
+        return store.clip(video_id, frames_VT[number], centre_crop(self.spec.resize, self.spec.size))
 
     def training_clip(self, split: str, video_id: str, rng: np.random.Generator, crop: str) -> Clip:
         """One clip from a start drawn from `rng`; the crop is `centre`, or `random` (drawn after the start): uint8 [T, S, S, 3]."""
@@ -52,35 +55,45 @@ class Clips:
     def noisy_views(
         self, split: str, video_id: str, num_views: int, conditions: Sequence[Condition]
     ) -> Iterator[tuple[Condition, Clip]]:
-        """The evenly spaced clips under each condition: the video is decoded once, then noised, resized and cropped.
+        """The evenly spaced clips under each condition.
 
-        `clean` among the conditions yields the same pixels as `views`.
+        For noise at source the video is decoded once, then noised, resized and cropped; noise at input is laid upon the
+        `views`, and `clean` yields these themselves.
         """
         frames_VT = spread_clips(self.stores[split].num_frames(video_id), self.spec, num_views)
-        decoded = native_frames(self.video(split, video_id), frames_VT)
-        natives = [decoded.clip(frames_T) for frames_T in frames_VT]
+        noises = {one: Definition.parse(one.corruption) for one in conditions if one.severity}
+        clean_VTSS3, natives = self.views(split, video_id, num_views), []
+        if any(noise.position == "source" for noise in noises.values()):
+            decoded = native_frames(self.video(split, video_id), frames_VT)
+            natives = [decoded.clip(frames_T) for frames_T in frames_VT]
         for condition in conditions:
-            clips = zip(natives, frames_VT, strict=True)
-            yield condition, np.stack([self._noisy(clip, video_id, numbers_T, condition) for clip, numbers_T in clips])
+            if condition not in noises:
+                yield condition, clean_VTSS3
+                continue
+            noise, severity = noises[condition], condition.severity
+            if noise.position == "source":
+                clips = [self._noisy(*one, video_id, noise, severity) for one in zip(natives, frames_VT, strict=True)]
+            else:
+                clips = [
+                    corrupt(clip_TSS3, noise, severity, video_id=video_id, frame_numbers=numbers_T)
+                    for clip_TSS3, numbers_T in zip(clean_VTSS3, frames_VT, strict=True)
+                ]
+            yield condition, np.stack(clips)
 
     def video(self, split: str, video_id: str) -> Video:
         """The video of this id."""
         return self.sets[split].video(video_id)
 
-    def _noisy(self, native: Clip, video_id: str, numbers_T: NDArray[np.int64], condition: Condition) -> Clip:
-        """One clip under one condition. Noise at source is drawn for the pixels that the crop shows, and for no others."""
+    def _noisy(
+        self, native: Clip, numbers_T: NDArray[np.int64], video_id: str, noise: Definition, severity: int
+    ) -> Clip:
+        """One clip under noise at source, drawn for the pixels that the crop shows, and for no others."""
         resize, crop = self.spec.resize, centre_crop(self.spec.resize, self.spec.size)
-        if not condition.severity:
-            return resize_clip(native, resize, crop)
-        definition, severity = Definition.parse(condition.corruption), condition.severity
-        if definition.position == "input":
-            clip = resize_clip(native, resize, crop)
-            return corrupt(clip, definition, severity, video_id=video_id, frame_numbers=numbers_T)
         size = (native.shape[1], native.shape[2])
         top, left, height, width = source_region(size, resize, crop)
         noisy = corrupt(
             native[:, top : top + height, left : left + width],
-            definition,
+            noise,
             severity,
             video_id=video_id,
             frame_numbers=numbers_T,

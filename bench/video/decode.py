@@ -116,9 +116,11 @@ def promised(path: Path) -> Promise:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    if not path.is_file():
-        raise UndecodableVideo(f"{path} is a folder, not a video file." if path.is_dir() else f"{path} does not exist.")
     try:
+        if not path.is_file():
+            raise UndecodableVideo(
+                f"{path} is a folder, not a video file." if path.is_dir() else f"{path} does not exist."
+            )
         # With "file:" a colon in a name is no protocol. Old AVIs carry metadata that is not UTF-8.
         container = av.open(
             f"file:{path}", metadata_errors="ignore", options={"format_whitelist": VIDEO_CONTAINERS}, mode="r"

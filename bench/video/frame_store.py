@@ -73,6 +73,10 @@ SAMPLE = 64
 """Videos whose headers are read to estimate the size of a store."""
 
 
+Policy = Literal["stop", "leave_out"]
+"""What becomes of a video that cannot be read."""
+
+
 class FrameStore:
     """The frames of a set of videos. Safe to read from several threads and processes; pickles as a handful of paths."""
 
@@ -139,8 +143,12 @@ class FrameStore:
             raise IndexError(f"{video_id} has frames 0 to {len(frames_Thw3) - 1}, not {min(numbers)} to {max(numbers)}")
         if out is None:
             out = np.empty((len(numbers), *frames_Thw3.shape[1:]), dtype=np.uint8)
-        for place, number in enumerate(numbers):
-            out[place] = frames_Thw3[number]
+        step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+        if step > 0 and numbers == list(range(numbers[0], numbers[-1] + 1, step)):
+            out[:] = frames_Thw3[numbers[0] : numbers[-1] + 1 : step]  # one copy, as most clips are
+        else:
+            for place, number in enumerate(numbers):
+                out[place] = frames_Thw3[number]
         return out
 
     def __getstate__(self) -> dict[str, Any]:
@@ -179,7 +187,7 @@ def build_store(
     folder: Path,
     workers: int = 1,
     progress: Progress | None = None,
-    unreadable: Literal["stop", "leave_out"] = "stop",
+    unreadable: Policy = "stop",
     verify: bool = False,
 ) -> FrameStore:
     """The frame store of a set: opened where it is complete, otherwise made, or finished.

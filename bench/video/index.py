@@ -11,7 +11,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,9 @@ class VideoSet:
     def __post_init__(self) -> None:
         repeated = [video_id for video_id, times in Counter(self.ids).items() if times > 1]
         if repeated:
-            raise ValueError(f"{self.name}: {some(repeated)} is listed more than once; every video has one id.")
+            raise ValueError(
+                f"{self.name}: {len(repeated)} videos are listed more than once: {some(repeated)}; every video has one id."
+            )
         classes = range(len(self.class_names))
         outside = [video.video_id for video in self.videos if video.label is not None and video.label not in classes]
         if outside:
@@ -141,6 +143,21 @@ class Dataset:
         if absent:
             names = [self.train.class_names[label] for label in absent]
             raise ValueError(f"{self.name}: {self.train.name} holds no video of class {some(names)}.")
+
+    def without(self, ids: Collection[str]) -> "Dataset":
+        """The same data set less these videos, such as those that cannot be read; refused where a split or class ends."""
+        gone = set(ids)
+
+        def rest(split: VideoSet) -> VideoSet:
+            return split.only(set(split.ids) - gone)
+
+        return replace(
+            self,
+            train=rest(self.train),
+            validation=rest(self.validation),
+            test=rest(self.test),
+            pretrain=None if self.pretrain is None else rest(self.pretrain),
+        )
 
     @property
     def shared_sources(self) -> frozenset[str]:

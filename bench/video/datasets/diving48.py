@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.video.datasets.official import Description, find, first_folder, read_json, with_validation
-from bench.video.index import Dataset, Video, some
+from bench.video.index import Dataset, Video, VideoSet, some
 
 DIVING48 = Description(
     name="diving48",
@@ -35,25 +35,24 @@ def diving48(root: Path, *, lists: Path | None = None) -> Dataset:
     Raises:
         ValueError: An annotation file is missing or not as expected. Missing videos are not looked for here.
     """
+    train, test = (diving48_set(root, part, lists=lists) for part in ("train", "test"))
+    return with_validation(DIVING48, train.videos, test.videos, train.class_names)
+
+
+def diving48_set(root: Path, part: str, *, lists: Path | None = None) -> VideoSet:
+    """The official `train` or `test` videos, whether their files are there or not."""
     place = lists or root
     folder = first_folder(root / "rgb", root)
     vocabulary = [" ".join(words) for words in read_json(find("Diving48_vocab.json", place))]
     rows = {part: _rows(find(f"Diving48_V2_{part}.json", place), len(vocabulary)) for part in ("train", "test")}
-    occurring = sorted({int(row["label"]) for part in rows.values() for row in part})
+    occurring = sorted({int(row["label"]) for several in rows.values() for row in several})
     labels = {label: position for position, label in enumerate(occurring)}
-    train, test = (
-        [
-            Video(
-                row["vid_name"],
-                folder / f"{row['vid_name']}.mp4",
-                labels[row["label"]],
-                row["vid_name"].rpartition("_")[0],
-            )
-            for row in rows[part]
-        ]
-        for part in ("train", "test")
+    videos = tuple(
+        Video(name, folder / f"{name}.mp4", labels[row["label"]], name.rpartition("_")[0])
+        for row in rows[part]
+        for name in (row["vid_name"],)
     )
-    return with_validation(DIVING48, train, test, [vocabulary[label] for label in occurring])
+    return VideoSet(f"diving48 {part}", videos, tuple(vocabulary[label] for label in occurring))
 
 
 def _rows(path: Path, num_names: int) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """The embedded data sets: generated here, then real H.264 files like anyone's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast, get_args
 
-from bench.video.embedded.sets import EmbeddedSet, Family, Split, path_of, write
+from bench.video.datasets.official import Description
+from bench.video.embedded.sets import CLASSES, NUM_GROUPS, EmbeddedSet, Family, Split, path_of, write
 from bench.video.embedded.sets import videos as items_of
 from bench.video.index import Dataset, Video, VideoSet
 
@@ -12,6 +13,26 @@ Report = Callable[[str, float], None]
 
 LICENCE = "generated; free of rights"
 JUDGED: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def _describe(family: Family, title: str) -> Description:
+    return Description(
+        name=family,
+        title=title,
+        num_videos=sum(NUM_GROUPS[family].values()) * len(CLASSES[family]),
+        num_classes=len(CLASSES[family]),
+        gigabytes=0.2,
+        licence=LICENCE,
+        source="the group: videos that share background, camera and grain, one of each class",
+        layout=f"{family}/SPLIT/GROUP_CLASS.mp4, SPLIT train, validation, test, pretrain or pretrain-long",
+        obtain="written when it is needed, below $REELPROOF_HOME/videos",
+    )
+
+
+EMBEDDED: Mapping[Family, Description] = {
+    "appearance": _describe("appearance", "Appearance: one frame tells the class, motion is random"),
+    "motion": _describe("motion", "Motion: the order of frames tells the class, looks are random"),
+}
 
 
 def embedded(name: str, folder: Path, *, workers: int, report: Report) -> Dataset:

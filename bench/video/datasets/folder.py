@@ -19,12 +19,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from bench.video.datasets.official import read_lines
+from bench.video.datasets.official import Description, read_class_numbers, read_lines
 from bench.video.index import Dataset, Video, VideoSet, some, video_id_below
 from bench.video.splitting import carve
 
 log = logging.getLogger(__name__)
 
+FOLDER = Description(
+    name="folder",
+    title="A folder of your own",
+    num_videos=None,
+    num_classes=None,
+    gigabytes=None,
+    licence="your own",
+    source="the group that groups.csv, groups.txt or manifest.csv gives; without one, the video",
+    layout="FOLDER/CLASS/*.mp4, avi, webm, mkv or mov; beside them trainlist01.txt and testlist01.txt as in UCF101, if you like",
+    obtain="your own; give the folder in place of a name",
+)
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 GROUP_FILES = ("groups.csv", "groups.txt", "manifest.csv")
 NAME_COLUMNS = ("path", "video", "id", "video_id")
@@ -95,6 +106,9 @@ def _scan(folder: Path) -> dict[str, Path]:
         raise ValueError(f"{folder} holds no videos: expected {folder}/NAME_OF_CLASS/*{', *'.join(VIDEO_SUFFIXES)}.")
     if strange := [str(path.relative_to(folder)) for path in found if not path.is_file()]:
         raise ValueError(f"{len(strange)} of the videos in {folder} are no files: {some(strange)}.")
+    if strange := [str(path.relative_to(folder)) for path in found if not _is_utf8(path)]:
+        named = some([name.encode("utf-8", "replace").decode() for name in strange])
+        raise ValueError(f"{len(strange)} of the videos in {folder} have names that are no UTF-8: {named}.")
     videos: dict[str, Path] = {}
     for path in found:
         video_id = video_id_below(folder, path)
@@ -106,6 +120,14 @@ def _scan(folder: Path) -> dict[str, Path]:
 
 def _looks_like_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _class_of(video_id: str) -> str:
@@ -122,15 +144,7 @@ def _class_names(folder: Path, folders: set[str]) -> tuple[str, ...]:
     if path is None:
         names = tuple(sorted(folders))
     else:
-        numbered: dict[int, str] = {}
-        for line in read_lines(path):
-            number, _, name = line.partition(" ")
-            if not number.isdecimal() or not name.strip():
-                raise ValueError(f"{path} has a line {line!r}; expected a number and a class.")
-            numbered[int(number)] = name.strip()
-        if sorted(numbered) != list(range(1, len(numbered) + 1)):
-            raise ValueError(f"{path} does not number its classes from 1 on.")
-        names = tuple(numbered[number] for number in sorted(numbered))
+        names = read_class_numbers(path)
         if unlike := sorted(folders.symmetric_difference(names)):
             raise ValueError(
                 f"{path} and the folders with videos in {folder} differ by {len(unlike)} classes: {some(unlike)}."

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from bench.video.datasets.official import Description, first_folder, read_lines, with_validation
-from bench.video.index import Dataset, Video, some
+from bench.video.index import Dataset, Video, VideoSet, some
 
 HMDB51 = Description(
     name="hmdb51",
@@ -23,6 +23,7 @@ HMDB51 = Description(
     layout="class/*.avi (or hmdb51_org/class/*.avi) and testTrainMulti_7030_splits/CLASS_test_splitN.txt",
     obtain="hmdb51_org.rar and test_train_splits.rar from the Serre Lab, Brown University",
 )
+NUMBERS = {"neither": "0", "train": "1", "test": "2"}
 SHARED = "the official lists keep a film on one side within a class, not across classes"
 
 
@@ -37,6 +38,12 @@ def hmdb51(root: Path, *, split: int = 1, lists: Path | None = None) -> Dataset:
     Raises:
         ValueError: Lists are missing or are not those of HMDB51. Missing videos are not looked for here.
     """
+    train, test = (hmdb51_set(root, part, split=split, lists=lists) for part in ("train", "test"))
+    return with_validation(HMDB51, train.videos, test.videos, train.class_names, shared_sources_because=SHARED)
+
+
+def hmdb51_set(root: Path, part: str, *, split: int = 1, lists: Path | None = None) -> VideoSet:
+    """The official `train` or `test` videos of a split, whether their files are there or not."""
     place = lists or first_folder(root / "testTrainMulti_7030_splits", root)
     ending = f"_test_split{split}.txt"
     paths = sorted(place.glob(f"*{ending}"), key=lambda path: path.name.removesuffix(ending))
@@ -44,17 +51,17 @@ def hmdb51(root: Path, *, split: int = 1, lists: Path | None = None) -> Dataset:
         raise ValueError(f"{place} has {len(paths)} lists *{ending}; HMDB51 has {HMDB51.num_classes}.")
     folder = first_folder(root / "hmdb51_org", root)
     class_names = tuple(path.name.removesuffix(ending) for path in paths)
-    chosen: dict[str, list[Video]] = {"0": [], "1": [], "2": []}
+    videos = []
     for label, (class_name, path) in enumerate(zip(class_names, paths, strict=True)):
         strange = []
         for line in read_lines(path):
-            name, _, part = line.rpartition(" ")
+            name, _, number = line.rpartition(" ")
             match = re.fullmatch(rf"(.+?)_{class_name}_[a-z]_.*\.avi", name)
-            if match is None or part not in chosen:
+            if match is None or number not in NUMBERS.values():
                 strange.append(line)
-                continue
-            video_id = f"{class_name}/{name.removesuffix('.avi')}"
-            chosen[part].append(Video(video_id, folder / class_name / name, label, match[1]))
+            elif number == NUMBERS[part]:
+                video_id = f"{class_name}/{name.removesuffix('.avi')}"
+                videos.append(Video(video_id, folder / class_name / name, label, match[1]))
         if strange:
             raise ValueError(f"{path} has {len(strange)} lines that are none of HMDB51: {some(strange)}.")
-    return with_validation(HMDB51, chosen["1"], chosen["2"], class_names, shared_sources_because=SHARED)
+    return VideoSet(f"hmdb51 {part}", tuple(videos), class_names)

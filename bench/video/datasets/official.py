@@ -19,9 +19,11 @@ class Description:
 
     name: str
     title: str
-    num_videos: int
-    num_classes: int
-    gigabytes: float
+    num_videos: int | None
+    """Of all official lists; None where that depends on what one has, as with the next two."""
+
+    num_classes: int | None
+    gigabytes: float | None
     """Of the official files, about."""
 
     licence: str
@@ -41,6 +43,19 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text.") from error
     return [unicodedata.normalize("NFC", line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def read_class_numbers(path: Path) -> tuple[str, ...]:
+    """The classes of a classInd.txt: `1 class`, a line for each, in the order of their numbers."""
+    numbered: dict[int, str] = {}
+    for line in read_lines(path):
+        number, _, name = line.partition(" ")
+        if not number.isdecimal() or not name.strip():
+            raise ValueError(f"{path} has a line {line!r}; expected a number and a class.")
+        numbered[int(number)] = name.strip()
+    if sorted(numbered) != list(range(1, len(numbered) + 1)):
+        raise ValueError(f"{path} does not number its classes from 1 on.")
+    return tuple(numbered[number] for number in sorted(numbered))
 
 
 def read_json(path: Path) -> Any:

@@ -7,7 +7,7 @@ public, so its validation set is what one tests on, as everywhere; validation is
 
 from pathlib import Path
 
-from bench.video.datasets.official import Description, find, first_folder, read_json, with_validation
+from bench.video.datasets.official import Description, first_folder, read_json, with_validation
 from bench.video.index import Dataset, Video, VideoSet, some
 
 SSV2 = Description(
@@ -61,7 +61,8 @@ def ssv2_set(root: Path, part: str, *, lists: Path | None = None) -> VideoSet:
 
 def _json(places: tuple[Path, ...], what: str) -> Path:
     """The file of this content, under the name of its first or its second home."""
-    try:
-        return find(f"something-something-v2-{what}.json", *places)
-    except ValueError:
-        return find(f"{what}.json", *places)
+    for name in (f"something-something-v2-{what}.json", f"{what}.json"):
+        for place in places:
+            if (place / name).is_file():
+                return place / name
+    raise ValueError(f"there is no something-something-v2-{what}.json in {' or '.join(map(str, places))}.")

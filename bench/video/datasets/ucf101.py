@@ -10,8 +10,15 @@ One class folder, HandstandPushups, holds files spelt v_HandStandPushups_*; the 
 import re
 from pathlib import Path
 
-from bench.video.datasets.official import Description, find, first_folder, read_lines, with_validation
-from bench.video.index import Dataset, Video, some
+from bench.video.datasets.official import (
+    Description,
+    find,
+    first_folder,
+    read_class_numbers,
+    read_lines,
+    with_validation,
+)
+from bench.video.index import Dataset, Video, VideoSet, some
 
 UCF101 = Description(
     name="ucf101",
@@ -38,14 +45,17 @@ def ucf101(root: Path, *, split: int = 1, lists: Path | None = None) -> Dataset:
     Raises:
         ValueError: A list is missing or is not one of UCF101. Missing videos are not looked for here.
     """
+    train, test = (ucf101_set(root, part, split=split, lists=lists) for part in ("train", "test"))
+    return with_validation(UCF101, train.videos, test.videos, train.class_names)
+
+
+def ucf101_set(root: Path, part: str, *, split: int = 1, lists: Path | None = None) -> VideoSet:
+    """The official `train` or `test` videos of a split, whether their files are there or not."""
     places = (lists,) if lists is not None else (root / "ucfTrainTestlist", root)
-    numbered = [line.split(maxsplit=1) for line in read_lines(find("classInd.txt", *places))]
-    class_names = tuple(name for _, name in sorted(numbered, key=lambda row: int(row[0])))
-    folder = first_folder(root / "UCF-101", root)
-    train, test = (
-        _videos(find(f"{part}list{split:02}.txt", *places), folder, class_names) for part in ("train", "test")
-    )
-    return with_validation(UCF101, train, test, class_names)
+    class_names = read_class_numbers(find("classInd.txt", *places))
+    path = find(f"{part}list{split:02}.txt", *places)
+    videos = _videos(path, first_folder(root / "UCF-101", root), class_names)
+    return VideoSet(f"ucf101 {part}", tuple(videos), class_names)
 
 
 def _videos(path: Path, folder: Path, class_names: tuple[str, ...]) -> list[Video]:

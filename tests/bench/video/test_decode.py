@@ -239,6 +239,17 @@ def test_what_is_no_video_is_said_in_a_sentence_with_its_name(tmp_path):
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("x.avi", "mpeg4"), ("x.mp4", "libx264")])
+def test_a_video_without_a_frame_is_said_so(tmp_path, name, codec):
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    with pytest.raises(UndecodableVideo, match=rf"{name} holds no (frame that can be decoded|video stream)"):
+        decode(tmp_path / name)
+
+
 def test_frames_can_be_had_one_by_one_and_kept(tmp_path, levels_video):
     path = levels_video(tmp_path / "x.mp4", LEVELS)
     np.testing.assert_array_equal(np.stack(list(decode_frames(path))), decode(path))

@@ -53,7 +53,7 @@ def test_videos_are_found_by_id():
 
 
 def test_an_id_stands_for_one_video():
-    with pytest.raises(ValueError, match="a1 is listed more than once"):
+    with pytest.raises(ValueError, match="1 videos are listed more than once: a1"):
         VideoSet("x", videos(("a1", 0, "a"), ("a1", 1, "b")), CLASSES)
 
 
@@ -65,6 +65,16 @@ def test_a_label_is_one_of_the_classes(label):
 
 def test_a_sound_split_is_accepted():
     Dataset("x", TRAIN, VALIDATION, TEST, pretrain=TRAIN)
+
+
+def test_videos_can_be_left_out_as_long_as_every_class_stays():
+    whole = Dataset("x", TRAIN, VALIDATION, TEST, pretrain=TRAIN)
+    less = whole.without({"b2", "e1"})
+    assert [split.ids for split in (less.train, less.validation, less.test)] == [("a1", "b1"), ("c1", "d1"), ("f1",)]
+    assert less.pretrain is not None
+    assert less.pretrain.ids == ("a1", "b1")
+    with pytest.raises(ValueError, match="no video of class jump"):
+        whole.without({"a1"})
 
 
 def other(split, *rows):

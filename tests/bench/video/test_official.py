@@ -165,7 +165,7 @@ def test_a_wrong_root_or_half_a_download_is_said_in_a_sentence(tmp_path, real_da
         (lambda: ucf101(tmp_path), r"there is no classInd\.txt in .*ucfTrainTestlist or"),
         (lambda: hmdb51(tmp_path), "has 0 lists .*; HMDB51 has 51"),
         (lambda: diving48(tmp_path), r"there is no Diving48_vocab\.json"),
-        (lambda: ssv2(tmp_path), r"there is no labels\.json"),
+        (lambda: ssv2(tmp_path), r"there is no something-something-v2-labels\.json"),
         (lambda: kinetics_set(tmp_path, "val"), r"there is no val\.csv"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -52,7 +52,7 @@ def test_a_subset_cannot_be_larger_than_the_set():
 
 def test_a_manifest_says_all_but_the_paths(tmp_path):
     chosen = subset(made([9, 9, 4]), 8)
-    write_manifest(chosen, tmp_path / "m.json")
+    write_manifest(chosen, tmp_path / "m.json", available=made([9, 9, 4]))
     content = json.loads((tmp_path / "m.json").read_text())
     assert content["manifest_hash"] == chosen.manifest_hash
     assert [row[0] for row in content["videos"]] == sorted(chosen.ids)
