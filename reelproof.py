@@ -15,7 +15,7 @@ from typer.main import get_command
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, attribute, one line of help)
     "demo": ("leaderboard.demo", "demo", "Train a small model, judge it and show the board. Start here."),
-    "data": ("bench.cli", "data", "List data sets; check what is there."),
+    "data": ("bench.cli", "data", "List data sets; check what is there; take subsets."),
     "suites": ("bench.cli", "suites", "The protocols, in words and with their hashes."),
     "corrupt": ("bench.noisy_copies.cli", "corrupt", "Write a video under noise, for looking at."),
     "corruptions": ("bench.noisy_copies.cli", "corruptions", "The noises: list, check, draw a sheet, copy a test set."),

@@ -1,8 +1,10 @@
 """From a suite's name, or somebody's folder, to opened videos."""
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,55 +13,140 @@ from bench.cores import cores
 from bench.home import Home
 from bench.run import Videos
 from bench.schema import ClipSpec, content_hash
+from bench.suites.conditions import OPTIONAL, with_conditions
+from bench.suites.diving48_v1 import DIVING48_V1
+from bench.suites.hmdb51_v1 import HMDB51_V1
 from bench.suites.mini_v1 import LOCAL_TEMPLATE, MINI_V1, REFERENCE_TABLES
 from bench.suites.protocol import DatasetProtocol, Suite
+from bench.suites.ucf101_open_v1 import UCF101_OPEN_V1
+from bench.suites.ucf101_v1 import UCF101_V1
+from bench.video.check import missing
 from bench.video.clips import Clips
+from bench.video.datasets.diving48 import diving48
 from bench.video.datasets.embedded import embedded
-from bench.video.datasets.folder import folder_dataset
-from bench.video.frame_store import build_store
-from bench.video.index import Dataset
+from bench.video.datasets.hmdb51 import hmdb51
+from bench.video.datasets.own import own_videos
+from bench.video.datasets.ucf101 import ucf101
+from bench.video.frame_store import Policy, build_store
+from bench.video.index import Dataset, some
 
-SUITES = {MINI_V1.name: MINI_V1}
+SUITES: Mapping[str, Suite] = MappingProxyType(
+    {suite.name: suite for suite in (MINI_V1, UCF101_V1, HMDB51_V1, DIVING48_V1, UCF101_OPEN_V1)}
+)
+
+OPENERS: Mapping[str, Callable[[Path], Dataset]] = MappingProxyType(
+    {"ucf101": ucf101, "hmdb51": hmdb51, "diving48": diving48}
+)
+"""Data sets of the suites that somebody must have, by name: from the folder they lie in to who is in them."""
 
 Report = Callable[[str, float], None]
 
 
 def suite_named(name: str) -> Suite:
-    """The suite of this name.
+    """The suite of this name; `NAME+CONDITIONS` is the same suite under other noise.
 
     Raises:
         ValueError: If there is none, naming those there are.
     """
-    if name not in SUITES:
-        raise ValueError(f"There is no suite {name!r}. There is: {', '.join(SUITES)}. For your own videos use --data.")
-    return SUITES[name]
+    plain, _, conditions = name.partition("+")
+    if plain not in SUITES:
+        raise ValueError(
+            f"There is no suite {name!r}. There is: {', '.join(SUITES)}; each also with +{' or +'.join(OPTIONAL)}. "
+            "For your own videos use --data."
+        )
+    return with_conditions(SUITES[plain], conditions) if "+" in name else SUITES[plain]
 
 
-def open_suite(suite: Suite, home: Home, report: Report) -> dict[str, Videos]:
-    """Make or find every data set of a suite, and its frame stores."""
+def open_suite(suite: Suite, home: Home, report: Report, *, root: Path | None = None) -> dict[str, Videos]:
+    """Make or find every data set of a suite, and its frame stores.
+
+    Args:
+        suite: The protocol.
+        home: Where generated videos and frames are kept.
+        report: Told what is going on.
+        root: Where the official videos lie that the suite stands on; see `official_root`.
+
+    Raises:
+        ValueError: If videos are missing, or their lists are not those of the suite.
+    """
     opened: dict[str, Videos] = {}
     for number, protocol in enumerate(suite.datasets):
 
         def partly(words: str, share: float, *, number: int = number, name: str = protocol.name) -> None:
             report(f"{name}: {words}", (number + share) / len(suite.datasets))
 
-        dataset = embedded(protocol.name, home.videos, workers=cores(), report=partly)
+        if protocol.name in OPENERS:
+            dataset = official(suite, protocol, official_root(protocol.name, home, root))
+        else:
+            dataset = embedded(protocol.name, home.videos, workers=cores(), report=partly)
         opened[protocol.name] = open_videos(dataset, suite.clip, home, partly)
     return opened
 
 
-def open_folder(folder: Path, home: Home, report: Report) -> tuple[Suite, dict[str, Videos]]:
-    """Somebody's own videos, and the suite that is mini's settings upon them."""
-    dataset = folder_dataset(folder)
-    videos = open_videos(dataset, LOCAL_TEMPLATE.clip, home, report)
+def official_root(name: str, home: Home, root: Path | None) -> Path:
+    """The folder of an official data set: `root/name`, else `root`; without a root `$REELPROOF_DATA/name`, else `data/name` at home.
+
+    Raises:
+        ValueError: If there is no such folder.
+    """
+    kept = os.environ.get("REELPROOF_DATA")
+    places = [root / name, root] if root is not None else [Path(kept) / name] if kept else [home.root / "data" / name]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise ValueError(
+        f"{name} was looked for in {places[0]}, and there is no such folder. Say where it lies with --root DIR, or put it (or a "
+        f"link to it) into a folder named {name} below $REELPROOF_DATA. `reelproof data list` says how to obtain it."
+    )
+
+
+def official(suite: Suite, protocol: DatasetProtocol, root: Path) -> Dataset:
+    """An official data set of a suite.
+
+    Raises:
+        ValueError: If its lists are not those the suite was made from, or videos are missing.
+    """
+    dataset = OPENERS[protocol.name](root)
+    if dataset_manifest(dataset) != protocol.manifest_hash:
+        raise ValueError(
+            f"The lists of {protocol.name} in {root} are not those of {suite.name}: its manifest is "
+            f"{protocol.manifest_hash[:12]}, theirs {dataset_manifest(dataset)[:12]}. Other versions of the lists, or a part of the "
+            "videos, make another data set: judge it with --data."
+        )
+    absent = [video_id for split in (dataset.train, dataset.validation, dataset.test) for video_id in missing(split)]
+    if absent:
+        raise ValueError(
+            f"{len(absent)} videos of {protocol.name} are not in {root}: {some(absent)}. {suite.name} needs all of them; "
+            f"`reelproof data check {protocol.name} --root {root}` lists what is missing."
+        )
+    return dataset
+
+
+def open_folder(
+    place: Path, home: Home, report: Report, *, unreadable: Policy = "stop"
+) -> tuple[Suite, dict[str, Videos]]:
+    """Somebody's own videos, and the suite that is mini's settings upon them.
+
+    Args:
+        place: A folder of class folders, one that `datasets` wrote, or hf://ORG/NAME@commit.
+        home: Where frames are kept, and videos that are not files yet.
+        report: Told what is going on.
+        unreadable: Whether a video that cannot be read ends the work, or is left out and named in the result.
+    """
+    videos = open_videos(
+        own_videos(place, home.videos, report), LOCAL_TEMPLATE.clip, home, report, unreadable=unreadable
+    )
+    dataset = videos.dataset
     manifest = content_hash({"manifest": dataset_manifest(dataset), "frames": videos.frames_digest})
     protocol = DatasetProtocol(name=dataset.name, manifest_hash=manifest, num_classes=len(dataset.train.class_names))
     suite = LOCAL_TEMPLATE.model_copy(update={"name": f"local:{manifest[:12]}", "datasets": (protocol,)})
     return suite, {dataset.name: videos}
 
 
-def open_videos(dataset: Dataset, clip: ClipSpec, home: Home, report: Report) -> Videos:
-    """Build or find the frame stores of a data set's splits."""
+def open_videos(
+    dataset: Dataset, clip: ClipSpec, home: Home, report: Report, *, unreadable: Policy = "stop"
+) -> Videos:
+    """Build or find the frame stores of a data set's splits; the videos that are left out are in them no more."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     done, total = 0, sum(len(split) for split in sets.values())
     stores = {}
@@ -68,10 +155,16 @@ def open_videos(dataset: Dataset, clip: ClipSpec, home: Home, report: Report) ->
         def counted(ready: int, _of: int, *, done: int = done) -> None:
             report("decoding", (done + ready) / total)
 
-        stores[name] = build_store(split, resize=clip.resize, folder=home.frames, workers=cores(), progress=counted)
+        stores[name] = build_store(
+            split, resize=clip.resize, folder=home.frames, workers=cores(), progress=counted, unreadable=unreadable
+        )
         done += len(split)
+    left_out = tuple(video_id for store in stores.values() for video_id in store.left_out)
+    if left_out:
+        dataset = dataset.without(left_out)
+        sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     digest = hashlib.sha256("".join(stores[name].digest for name in sorted(stores)).encode()).hexdigest()
-    return Videos(dataset, Clips(clip, sets, stores), digest)
+    return Videos(dataset, Clips(clip, sets, stores), digest, left_out)
 
 
 def dataset_manifest(dataset: Dataset) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.schema import Normalisation, content_hash
+from bench.schema import ArchitectureKind, Normalisation, content_hash
 
 StudentFactory = Callable[[], nn.Module]
 """Makes a freshly initialised backbone (under the current torch seed) that keeps the contract of `Backbone`."""
@@ -42,6 +42,11 @@ class Encoder(Protocol):
     feature_dim: int
     normalisation: Normalisation
     weight_hash: str
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it computes with."""
+        ...
 
     @property
     def trunk(self) -> nn.Module | None:
@@ -122,6 +127,11 @@ class TorchEncoder:
         self.weight_hash = weight_hash(self.architecture, module.state_dict())
 
     @property
+    def parameters(self) -> int:
+        """Of the module, buffers not counted."""
+        return sum(parameter.numel() for parameter in self._module.parameters())
+
+    @property
     def trunk(self) -> nn.Module:
         """The module itself; whoever trains it takes a copy."""
         return self._module
@@ -188,3 +198,10 @@ def layer_outputs(module: nn.Module, clips_BCTHW: Tensor, names: tuple[str, ...]
 def fresh_copy(trunk: nn.Module) -> nn.Module:
     """A copy to train, so that the encoder's own weights never change."""
     return copy.deepcopy(trunk)
+
+
+def architecture_kind(trunk: nn.Module) -> ArchitectureKind:
+    """By where most of its weights lie: in the kernels of convolutions, or in matrices, as those of attention do."""
+    kernels = sum(tensor.numel() for tensor in trunk.parameters() if tensor.dim() > 3)
+    matrices = sum(tensor.numel() for tensor in trunk.parameters() if tensor.dim() == 2)
+    return "transformer" if matrices > kernels else "convolutional"

@@ -11,7 +11,19 @@ import torch
 
 from bench.schema import Environment
 
-LIBRARIES = ("torch", "torchvision", "numpy", "av", "pillow", "scipy", "scikit-learn", "safetensors", "numba")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "av",
+    "pillow",
+    "scipy",
+    "scikit-learn",
+    "safetensors",
+    "numba",
+    "onnxruntime",
+    "onnxruntime-gpu",
+)
 
 
 @cache

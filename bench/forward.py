@@ -140,6 +140,8 @@ def conduct(case: Case, name: str, model: Reader, split: str) -> tuple[str, ...]
         with one_thread():
             once, again = _read(case, model, clips), _read(case, model, clips)
             halves = np.concatenate([_read(case, model, part) for part in (clips[:half], clips[half:]) if len(part)])
+        if bad := [video_id for video_id, row in zip(ids, once + halves, strict=True) if not np.isfinite(row).all()]:
+            raise ValueError(f"{name} gives NaN or infinity for video {bad[0]}. Nothing is scored from such a model.")
         scale = float(np.abs(once).max()) or 1.0
         stored = {"repeat": np.abs(once - again).max() / scale, "halves": np.abs(once - halves).max() / scale}
         stored = {word: np.array(value, dtype=np.float64) for word, value in stored.items()}

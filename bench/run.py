@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cache import Cache
 from bench.cores import cores
+from bench.device import device_named
 from bench.encoder import Encoder, StudentFactory, encoder_hash
 from bench.environment import environment
+from bench.forward import conduct, trunk_reader
 from bench.guesses import Grams, Guesses, StageOutput
 from bench.progress import Shares
 from bench.results import Rows
@@ -44,9 +46,14 @@ from bench.stages.case import Case
 from bench.suites.protocol import Suite
 from bench.training import keep_large_buffers
 from bench.video.clips import Clips
+from bench.video.golden import golden_clip_agrees
 from bench.video.index import Dataset
 
+FEATURES_ONLY = "An ONNX file has no untrained or supervised twin to be compared with: chance is its only scale."
+
 log = logging.getLogger(__name__)
+
+Done = TypeVar("Done")
 
 RUN: Mapping[StageName, Callable[[Case], StageOutput]] = {
     "linear_probe": linear_probe.run,
@@ -116,30 +123,9 @@ def evaluate(
     Raises:
         ValueError: If the encoder cannot take the suite's clip, a data set is missing, or the encoder's output is not finite.
     """
-    clip = suite.clip
-    if refusal := encoder.accepts(clip.num_frames, clip.size, clip.size):
-        raise ValueError(f"{suite.name} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
-    if missing := [d.name for d in suite.datasets if d.name not in videos]:
-        raise ValueError(f"{suite.name} needs the data set {', '.join(missing)}, which was not given.")
     where = device_named(device)
-    orders = {
-        dataset.name: Order(
-            encoder=encoder,
-            suite=suite,
-            name=dataset.name,
-            videos=videos[dataset.name],
-            cache=cache,
-            device=str(where),
-            student=student,
-            reference_logits=(reference_logits or {}).get(dataset.name),
-        )
-        for dataset in suite.datasets
-    }
-    tell = _together(suite, progress or (lambda *_: None))
-    if processes > 1:
-        judged = side_by_side(judge_dataset, orders, tell)
-    else:
-        judged = {name: judge_dataset(order, partial(tell, name)) for name, order in orders.items()}
+    orders = orders_for(encoder, suite, videos, student, cache, reference_logits, where)
+    judged = of_each(judge_dataset, orders, suite, processes, progress)
     outputs = {
         (stage, name): judged[name].outputs[stage]
         for stage in STAGES
@@ -149,7 +135,10 @@ def evaluate(
     seconds = {stage: sum(one.seconds.get(stage, 0.0) for one in judged.values()) for stage in STAGES}
 
     rows, scores = _score(suite, videos, outputs)
-    postable, remarks = _remarks(suite, videos, outputs)
+    flags = (golden_clip_agrees(), *next((one.flags for one in judged.values() if one.flags), ()))
+    postable, remarks = _remarks(suite, videos, outputs, tuple(flag for flag in flags if flag))
+    if encoder.trunk is None:
+        remarks = (*remarks, FEATURES_ONLY)
     used = card or bare_card(encoder, suite.clip)
     now = datetime.now(UTC)
     result = Result(
@@ -187,22 +176,68 @@ class Order:
     reference_logits: NDArray[np.float32] | None
 
 
+def orders_for(
+    encoder: Encoder,
+    suite: Suite,
+    videos: Mapping[str, Videos],
+    student: StudentFactory,
+    cache: Path,
+    reference_logits: Mapping[str, NDArray[np.float32]] | None,
+    device: torch.device,
+) -> dict[str, Order]:
+    """One order a data set of the suite.
+
+    Raises:
+        ValueError: If the encoder cannot take the suite's clip, or a data set is missing.
+    """
+    clip = suite.clip
+    if refusal := encoder.accepts(clip.num_frames, clip.size, clip.size):
+        raise ValueError(f"{suite.name} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
+    if missing := [d.name for d in suite.datasets if d.name not in videos]:
+        raise ValueError(f"{suite.name} needs the data set {', '.join(missing)}, which was not given.")
+    return {
+        dataset.name: Order(
+            encoder=encoder,
+            suite=suite,
+            name=dataset.name,
+            videos=videos[dataset.name],
+            cache=cache,
+            device=str(device),
+            student=student,
+            reference_logits=(reference_logits or {}).get(dataset.name),
+        )
+        for dataset in suite.datasets
+    }
+
+
+def of_each(
+    function: Callable[[Order, Callable[[StageName, str, float], None]], Done],
+    orders: Mapping[str, Order],
+    suite: Suite,
+    processes: int,
+    progress: Progress | None,
+) -> dict[str, Done]:
+    """What a function makes of every order: one after another, or side by side in processes."""
+    tell = _together(suite, progress or (lambda *_: None))
+    if processes > 1:
+        return side_by_side(function, orders, tell)
+    return {name: function(order, partial(tell, name)) for name, order in orders.items()}
+
+
 @dataclass(frozen=True)
 class Judged:
     """What the stages say of one data set, and how long each took."""
 
     outputs: Mapping[StageName, StageOutput]
     seconds: Mapping[StageName, float]
+    flags: tuple[str, ...]
+    """What is odd about the encoder: its scores are told, but cannot be posted."""
 
 
 def judge_dataset(order: Order, tell: Callable[[StageName, str, float], None]) -> Judged:
     """Every stage on one data set, in order. `tell` hears of stage, words and the share done; it raises to stop."""
-    keep_large_buffers()
-    device = torch.device(order.device)
-    if order.encoder.trunk is not None:
-        order.encoder.trunk.to(device)
-    videos = order.videos
-    kept = order.cache / f"{videos.dataset.name.replace(':', '-')}-{videos.frames_digest[:12]}"
+    case = case_for(order, Cache(cache_folder(order.cache, order.videos)))
+    flags = conduct(case, "The encoder", trunk_reader(case), "train")
     outputs: dict[StageName, StageOutput] = {}
     seconds: dict[StageName, float] = {}
     for stage in (stage for stage in STAGES if stage in order.suite.dataset(order.name).stages):
@@ -212,23 +247,31 @@ def judge_dataset(order: Order, tell: Callable[[StageName, str, float], None]) -
             tell(stage, words, min(share, 0.999))  # a stage is done when it has returned
 
         report("starting", 0.0)
-        case = open_case(
-            order.encoder, order.suite, videos, Cache(kept), kept / "training", device, report, order.student
-        )
-        outputs[stage] = RUN[stage](replace(case, reference_logits=order.reference_logits))
+        outputs[stage] = RUN[stage](case.reporting(report))
         seconds[stage] = time.monotonic() - started
         tell(stage, "", 1.0)
-    return Judged(outputs, seconds)
+    return Judged(outputs, seconds, flags)
+
+
+def case_for(order: Order, cache: Cache) -> Case:
+    """An order as its stages are given it, silent still."""
+    keep_large_buffers()
+    device = torch.device(order.device)
+    if order.encoder.trunk is not None:
+        order.encoder.trunk.to(device)
+    training = cache.folder / "training"
+    case = open_case(order.encoder, order.suite, order.videos, cache, training, device, lambda *_: None, order.student)
+    return replace(case, reference_logits=order.reference_logits)
+
+
+def cache_folder(cache: Path, videos: Videos) -> Path:
+    """Caches are kept apart by what the frames of a data set really are."""
+    return cache / f"{videos.dataset.name.replace(':', '-')}-{videos.frames_digest[:12]}"
 
 
 def processes_for(suite: Suite, device: str) -> int:
     """A process for each data set on a CPU, as far as there are cores; on a GPU they would be in each other's way."""
     return 1 if device_named(device).type != "cpu" else min(len(suite.datasets), cores())
-
-
-def device_named(device: str) -> torch.device:
-    """`auto` is a GPU where there is one."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
 def _together(suite: Suite, progress: Progress) -> Callable[[str, StageName, str, float], None]:
@@ -253,8 +296,9 @@ def bare_card(encoder: Encoder, clip: ClipSpec, *, anchor: Literal["", "random",
         encoder_hash=encoder_hash(encoder),
         normalisation=encoder.normalisation,
         feature_dim=encoder.feature_dim,
-        parameters=sum(p.numel() for p in trunk.parameters()) if trunk is not None else 1,
+        parameters=encoder.parameters,
         gflops=None if trunk is None else gflops(trunk, clip),
+        track="features-only" if trunk is None else "full",
         anchor=anchor,
     )
 
@@ -317,6 +361,8 @@ def _dataset_report(suite: Suite, videos: Videos) -> DatasetReport:
         manifest_hash=protocol.manifest_hash,
         frames_digest=videos.frames_digest,
         frames_expected=protocol.frames_digest,
+        official=protocol.official,
+        clip=suite.clip if suite.open else None,
         class_names=dataset.train.class_names,
         num_train=len(dataset.train),
         num_validation=len(dataset.validation),
@@ -337,14 +383,28 @@ def _stage_report(
 
 
 def _remarks(
-    suite: Suite, videos: Mapping[str, Videos], outputs: Mapping[tuple[StageName, str], StageOutput]
+    suite: Suite,
+    videos: Mapping[str, Videos],
+    outputs: Mapping[tuple[StageName, str], StageOutput],
+    flags: tuple[str, ...],
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether the result can be posted, and what a reader must be told."""
-    remarks = [remark for output in outputs.values() for remark in output.remarks]
-    postable = True
+    """Whether the result can be posted, and what a reader must be told; with a flag it cannot."""
+    remarks = [*flags, *(remark for output in outputs.values() for remark in output.remarks)]
+    postable = not flags
+    if suite.open:
+        clip = suite.clip
+        remarks.append(
+            f"{suite.name} shows every encoder its own clip: here {clip.num_frames} frames, stride {clip.stride}, {clip.size} x "
+            f"{clip.size} out of {clip.resize[0]} x {clip.resize[1]}."
+        )
     for dataset in suite.datasets:
         found = videos[dataset.name]
-        if dataset.frames_digest is None:
+        if dataset.official:
+            remarks.append(
+                f"The videos of {dataset.name} are those of the official lists; {suite.name} does not pin their frames. These have "
+                f"the digest {found.frames_digest[:12]}: rows with another one saw other pixels."
+            )
+        elif dataset.frames_digest is None:
             postable = False
             remarks.append(f"{dataset.name} is your own data: the result is local and never stands on a public board.")
         elif found.frames_digest != dataset.frames_digest:

@@ -28,8 +28,13 @@ def evaluate(
     suite: Annotated[str, typer.Option(help="The protocol; see `reelproof suites`.")] = "mini-v1",
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own videos, FOLDER/class/*.mp4|avi|webm, judged with the settings of mini-v1."),
+        typer.Option(
+            help="Your own videos, FOLDER/class/*.mp4|avi|webm or hf://ORG/NAME@commit, judged with the settings of mini-v1."
+        ),
     ] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Go on without those of your videos that cannot be read.")
+    ] = False,
     root: Annotated[Path | None, typer.Option(help="Where the official videos of the suite lie.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     dry_run: Annotated[
@@ -48,7 +53,9 @@ def evaluate(
     if is_address(checkpoint):
         typer.echo(f"Judging {loaded.report.recognised}.", err=True)
     with working(home, f"Judging {loaded.config.name}") as activity:
-        protocol, videos = _opened(suite, data, root, home, lambda words, share: activity(words, share * 0.1))
+        protocol, videos = _opened(
+            suite, data, root, home, lambda words, share: activity(words, share * 0.1), leave_out=leave_out
+        )
         if dry_run:
             costs = estimate(kept, protocol, videos, home, device=device, progress=_stages(activity, 0.1))
         else:
@@ -205,13 +212,19 @@ def ledger(as_json: Annotated[bool, typer.Option("--json", help="Print the lines
 
 
 def _opened(
-    suite: str, data: Path | None, root: Path | None, home: Home, report: Callable[[str, float], None]
+    suite: str,
+    data: Path | None,
+    root: Path | None,
+    home: Home,
+    report: Callable[[str, float], None],
+    *,
+    leave_out: bool = False,
 ) -> "tuple[Suite, dict[str, Videos]]":
     """The protocol and its videos; with `data` those of somebody's own folder."""
     from bench.data import open_folder, open_suite, suite_named
 
     if data is not None:
-        return open_folder(data, home, report)
+        return open_folder(data, home, report, unreadable="leave_out" if leave_out else "stop")
     protocol = suite_named(suite)
     return protocol, open_suite(protocol, home, report, root=root)
 

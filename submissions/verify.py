@@ -1,16 +1,27 @@
-"""Run a row again and say whether it holds: MATCH, WITHIN NOISE, DRIFT or MISMATCH."""
+"""Run a row again, whole or on some of its videos, and say whether it holds: MATCH, WITHIN NOISE, DRIFT or MISMATCH."""
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
+import numpy as np
+
+from bench.cache import Cache
+from bench.data import reference_logits
+from bench.device import device_named
+from bench.environment import environment
 from bench.home import Home
-from bench.results import StoredResult, read_results
-from bench.run import Progress, Videos
-from bench.schema import Environment
+from bench.results import Rows, StoredResult, read_results
+from bench.run import Progress, Videos, cache_folder, open_case
+from bench.schema import Environment, StageName
 from bench.statistics.verdicts import Verdict, compare_runs
 from bench.suites.protocol import Suite
+from reference_models.backbones import build
+from submissions.checkpoint import arrive
 from submissions.evaluate import Standing, judge
+from submissions.spot import FittedOnly, records_of, run_again, sampled, some_videos
 
 
 @dataclass(frozen=True)
@@ -62,17 +73,7 @@ def verify(
     Raises:
         ValueError: If the kept weights are gone, or the suite is another one than that of the row.
     """
-    result = stored.result
-    if suite.hash != result.suite_hash:
-        raise ValueError(
-            f"The row was scored under {result.suite} {result.suite_hash[:12]}; this version's {suite.name} is "
-            f"{suite.hash[:12]}. Check out {result.environment.code_version} ({result.environment.code_commit[:12]}) to verify it."
-        )
-    weights = home.weights / result.card.weight_hash
-    if not weights.exists():
-        raise ValueError(
-            f"The weights {result.card.weight_hash[:12]} are not in {home.weights}. Submit the checkpoint again."
-        )
+    result, weights = stored.result, kept_weights(stored, suite, home)
     scratch = Home(home.root / "verify" / result.result_id)
     again = judge(
         weights,
@@ -87,6 +88,83 @@ def verify(
     verdict = compare_runs(stored.rows(), again.rows(), environment_differs=bool(differs))
     shutil.rmtree(scratch.root)
     return Verified(verdict, differs)
+
+
+def spot_check(
+    stored: StoredResult,
+    suite: Suite,
+    videos: Mapping[str, Videos],
+    home: Home,
+    share: float,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Verified:
+    """Show a share of the test videos to the kept fitted models again, and compare what is said of them. Nothing is trained.
+
+    Raises:
+        ValueError: As `verify`, or if a fitted model is no longer kept.
+    """
+    result, where = stored.result, device_named(device)
+    loaded, teachers = arrive(kept_weights(stored, suite, home), where), reference_logits(suite)
+    scratch = Home(home.root / "verify" / f"{result.result_id}--spot")
+    shutil.rmtree(scratch.root, ignore_errors=True)
+    rows, before, after = stored.rows(), [], []
+    shown = 0
+    for number, protocol in enumerate(suite.datasets):
+
+        def tell(stage: StageName, done: float, *, number: int = number, name: str = protocol.name) -> None:
+            if progress is not None:
+                progress(stage, "running", name, (number + min(done, 1.0)) / len(suite.datasets))
+
+        records = records_of(rows, protocol.name)
+        ids = sampled(records, share, result.result_id)
+        some = some_videos(videos[protocol.name], ids)
+        cache = FittedOnly(cache_folder(scratch.cache, some), first=Cache(cache_folder(home.cache, some)))
+        case = open_case(
+            loaded.encoder,
+            suite,
+            some,
+            cache,
+            scratch.training,
+            where,
+            lambda *_: None,
+            partial(build, suite.distillation.student),
+        )
+        case = replace(case, reference_logits=teachers.get(protocol.name))
+        after.append(records_of(run_again(case, some, tell), protocol.name))
+        before.append(records_of(records, protocol.name, ids))
+        shown += len(ids)
+    shutil.rmtree(scratch.root, ignore_errors=True)
+    differs = environment_differences(result.environment, environment(where.type))
+    verdict = compare_runs(_joined(before), _joined(after), environment_differs=bool(differs))
+    total = sum(len(videos[dataset.name].dataset.test) for dataset in suite.datasets)
+    words = f"{verdict.words} {shown} of {total} test videos were shown to the kept models again; training was not repeated."
+    return Verified(replace(verdict, words=words), differs)
+
+
+def _joined(tables: list[Rows]) -> Rows:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def kept_weights(stored: StoredResult, suite: Suite, home: Home) -> Path:
+    """The canonical copy of what a row was made from.
+
+    Raises:
+        ValueError: If it is gone, or the suite is another one than that of the row.
+    """
+    result = stored.result
+    if suite.hash != result.suite_hash:
+        raise ValueError(
+            f"The row was scored under {result.suite} {result.suite_hash[:12]}; this version's {suite.name} is "
+            f"{suite.hash[:12]}. Check out {result.environment.code_version} ({result.environment.code_commit[:12]}) to verify it."
+        )
+    weights = home.weights / result.card.weight_hash
+    if not weights.exists():
+        raise ValueError(
+            f"The weights {result.card.weight_hash[:12]} are not in {home.weights}. Submit the checkpoint again."
+        )
+    return weights
 
 
 def environment_differences(before: Environment, after: Environment) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from bench.run import Videos
 from bench.schema import STAGES
 from bench.suites.protocol import Suite
 from submissions.anchors import Anchor, make_checkpoint, queue_missing
+from submissions.checkpoint import onnx_file
 from submissions.database import connect
 from submissions.evaluate import Standing, card_of, judge
 from submissions.intake import keep
@@ -157,8 +158,8 @@ class Worker:
 
     def _queue_anchors(self, entry: Entry) -> None:
         request = entry.submission
-        if request.anchor:
-            return
+        if request.anchor or onnx_file(Path(request.checkpoint)) is not None:
+            return  # an ONNX file has no untrained twin; chance alone is its scale
         for added in queue_missing(self._queue, request.architecture, request.suite, self._anchors):
             log.info("queued the anchor %s of %s", added.name, added.architecture)
 

@@ -265,3 +265,33 @@ def test_scoring_a_set_of_the_size_of_ucf101_takes_seconds():
     started = time.perf_counter()
     score(rows, [], suite, dataset)
     assert time.perf_counter() - started < 10
+
+
+# The gap to the best on test
+
+
+def test_the_gap_of_the_probe_is_to_the_best_of_the_strengths():
+    path = {"": wrong_at(12), "strength 0.1": wrong_at(12), "strength 1": wrong_at(6), "strength 10": wrong_at(18)}
+    scores = found_in([guesses(first, "linear_probe", model) for model, first in path.items()])
+    score = scores["linear_probe", "gap_to_best_on_test", "", "clean"]
+    assert score.value == pytest.approx(6 / 24)
+    assert score.low <= score.value <= score.high
+    assert score.note.startswith("Best of 3 strengths by the test labels, less the one chosen on validation.")
+    assert scores["linear_probe", "top1", "", "clean"].value == 0.5
+
+
+def test_the_gap_of_finetuning_is_to_the_last_epoch_seen_alike_by_the_mean_over_seeds():
+    made = []
+    for seed, shift in ((0, 0), (1, 2)):
+        made += [guesses(wrong_at(4), seed=seed)]
+        made += [
+            guesses(wrong_at(count + shift), "finetune", f"epoch {epoch}", seed=seed)
+            for epoch, count in ((10, 20), (20, 8), (100, 10))
+        ]
+    scores = found_in(made)
+    assert scores["finetune", "gap_to_best_on_test", "", "clean"].value == pytest.approx(2 / 24)
+    assert scores["finetune", "top1", "", "clean"].value == pytest.approx(20 / 24)
+
+
+def test_without_candidates_there_is_no_gap():
+    assert ("finetune", "gap_to_best_on_test", "", "clean") not in found_in([guesses(LABELS)])

@@ -42,8 +42,8 @@ def test_every_corruption_of_the_suite_is_one_that_exists():
         assert Definition.parse(name).name == name
 
 
-def test_a_name_or_a_status_is_no_part_of_a_suites_hash():
-    assert MINI_V1.model_copy(update={"name": "other", "status": "released"}).hash == MINI_V1.hash
+def test_a_name_a_status_or_words_are_no_part_of_a_suites_hash():
+    assert MINI_V1.model_copy(update={"name": "other", "status": "draft", "about": None}).hash == MINI_V1.hash
 
 
 @pytest.mark.parametrize("stage", STAGES)

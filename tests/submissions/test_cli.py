@@ -81,3 +81,14 @@ def test_of_robustness_only_the_five_summaries_are_shown(shown):
     assert [line[2] for line in lines] == list(kept)
     (other,) = shown(score("gain_over_alone", 0.01, stage="distillation"))
     assert other[1:3] == ["motion", "gain_over_alone"]
+
+
+@pytest.mark.parametrize(("words", "share"), [("5%", 0.05), ("0.25", 0.25), ("100%", 1.0)])
+def test_a_share_is_read_as_it_is_written(words, share):
+    assert cli._share(words) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("words", ["0%", "five", "120%", "-1", "nan"])
+def test_what_is_no_share_is_refused_with_an_example(words):
+    with pytest.raises(ValueError, match=r"a share of the test videos is expected, such as 5%"):
+        cli._share(words)
