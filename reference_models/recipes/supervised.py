@@ -19,4 +19,5 @@ def mini_supervised(architecture: str = "shufflenet_v1_x0_5") -> Recipe:
         title=f"Supervised ({architecture})",
         architecture=architecture,
         task=Labels(clips_per_video=3),
+        landing=None,
     )

@@ -11,6 +11,7 @@ from torch import nn
 from bench.encoder import layer_outputs
 from reference_models.backbones import BACKBONES, build, parse
 from reference_models.backbones.swin import ExactAttention, Swin
+from reference_models.backbones.temporal_conv import TemporalConv
 from reference_models.backbones.videomae import Block as VideoMAEBlock
 from reference_models.backbones.videomae import sines
 from reference_models.counts import TABLE_10, accepted_clips, count
@@ -36,6 +37,7 @@ PARAMETERS = {
     "mvit_v2_s": 34_174_848,
     "timesformer_b": 121_152_000,
     "vivit_b": 86_539_008,
+    "videomae_vit_mini": 842_112,
     "videomae_vit_s": 21_879_936,
     "videomae_vit_b": 86_227_200,
     "vjepa2_vit_l": 303_885_312,
@@ -211,6 +213,60 @@ def test_the_feature_of_a_convolutional_network_is_the_mean_of_its_last_map(name
         last = net.forward_features(clips)
         assert last.shape[:2] == (1, net.feature_dim)
         torch.testing.assert_close(last.mean((2, 3, 4)), net(clips))
+
+
+LIGHT = ("shufflenet_v1_x0_25", "mobilenet_v2_x1", "timesformer_b@2x16", "vivit_b@2x16", "videomae_vit_s")
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_from_pooling_on_a_light_network_computes_in_float32(name: str) -> None:
+    computes_in_float32_from_pooling_on(name)
+
+
+@pytest.mark.prove
+@every
+def test_from_pooling_on_everything_is_float32(name: str) -> None:
+    computes_in_float32_from_pooling_on(small_clip(name)[0])
+
+
+def computes_in_float32_from_pooling_on(name: str) -> None:
+    torch.manual_seed(0)
+    net = build(name).eval()
+    frames, size = next((t, s) for t, s in ((2, 16), (4, 48), (8, 48), (16, 48)) if net.accepts(t, s, s) is None)
+    clips = torch.rand(1, 3, frames, size, size)
+    kept = []
+    net.forward_features, forward_features = (
+        (lambda clips: kept.append(forward_features(clips)) or kept[0]),
+        net.forward_features,
+    )
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        features = net(clips)
+    last = kept[0].float()
+    pooled = last.mean((2, 3, 4)) if last.ndim == 5 else last.mean(1) if "vid" in name or "vj" in name else last[:, 0]
+    assert features.dtype == torch.float32
+    if "videomae" in name:
+        with torch.inference_mode():
+            pooled = net.fc_norm(pooled)
+    assert torch.equal(features, pooled)
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_10", "r2plus1d_18", "r2plus1d_18_vmz"])
+def test_every_convolution_over_frames_alone_is_the_fast_one(name: str) -> None:
+    over_frames = [part for part in meta(name).modules() if isinstance(part, nn.Conv3d) and part.kernel_size[1] == 1]
+    assert {type(part) for part in over_frames if part.kernel_size[0] == 3} == {TemporalConv}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_convolution_over_frames_has_pytorchs_values_and_gradients(stride: int, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    fast = TemporalConv(5, 7, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=stride == 1)
+    clips = torch.randn(2, 5, 6, 4, 3).contiguous(memory_format=layout).requires_grad_()
+    ours, theirs = fast(clips), nn.Conv3d.forward(fast, clips)
+    torch.testing.assert_close(ours, theirs)
+    pull = torch.randn_like(ours)
+    for one, other in zip(*(torch.autograd.grad(y, (clips, fast.weight), pull) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("name", [name for name in BACKBONES if PARAMETERS[name] < 10_000_000])

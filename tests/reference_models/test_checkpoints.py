@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import struct
 
 import pytest
 import torch
@@ -216,9 +217,36 @@ def test_a_pickle_is_not_opened(tmp_path, as_file):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
     torch.save({"weights": Trap()}, tmp_path / "model.pth")
-    assert "can run code" in refused(tmp_path / "model.pth" if as_file else tmp_path)
+    words = refused(tmp_path / "model.pth" if as_file else tmp_path)
+    assert "can run code" in words
+    assert "`reelproof convert model.pth -o FOLDER`" in words
     assert not (tmp_path / "sprung").exists()
 
 
 def test_the_safetensors_file_alone_is_not_enough(good):
     assert "name the folder" in refused(good / "model.safetensors")
+
+
+def test_a_table_of_whole_numbers_with_other_values_is_refused(tmp_path):
+    save(tmp_path / "swin", build("swin3d_t"), ABOUT.model_copy(update={"architecture": "swin3d_t"}))
+    change(tmp_path / "swin", lambda t: t["features.0.0.attn.relative_position_index"].add_(1))
+    assert "relative_position_index is a table of the architecture" in refused(tmp_path / "swin")
+
+
+def test_an_architecture_is_not_built_before_its_tensors_are_known_to_be_there(folder, monkeypatch):
+    """A few bytes that name a large network take no memory."""
+    monkeypatch.setattr("reference_models.checkpoints.load._built", lambda _: pytest.fail("it was built"))
+    configure(folder, architecture="vjepa2_vit_l", feature_dim=1024)
+    assert "lacks patch_embed.proj.weight" in refused(folder)
+
+
+def test_a_header_that_lies_is_refused(folder):
+    header = b'{"stem.conv.weight":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 8)
+    assert "damaged or cut short" in refused(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "[" * 100_000, "3"])
+def test_a_config_of_another_kind_is_refused(folder, content):
+    (folder / "config.json").write_text(content)
+    assert "Copy the checkpoint again" in refused(folder)

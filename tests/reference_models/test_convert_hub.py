@@ -1,4 +1,4 @@
-"""Networks of the Hub against the library that made them. Skipped where transformers is not installed."""
+"""Our own networks with weights of the Hub, against the library that made them. Skipped where transformers is not installed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def same_features(
     model: nn.Module, feature: Callable[[Tensor], Tensor], frames: int, size: int, architecture: str, folder: Path
 ) -> None:
     model.save_pretrained(folder / "hub")
-    report = convert(folder / "hub", folder / "out")
+    report = convert(folder / "hub", folder / "out", arch=architecture)
     encoder = load(folder / "out").encoder
     assert encoder.architecture == architecture
     assert report.loaded == report.expected

@@ -29,18 +29,30 @@ def small_clip(name: str) -> tuple[str, int, int]:
     return (f"{name}@4x32", 4, 32) if BACKBONES[name].built_for_one_clip else (name, 16, 48)
 
 
-@needs_onnx
-@pytest.mark.prove
-@pytest.mark.parametrize(
-    "name", [name for name in BACKBONES if not name.endswith(("eps3", "vmz", "x1", "18", "vit_l"))]
-)
-def test_every_family_is_written_with_features_and_layers_that_agree_with_torch(name: str, tmp_path: Path) -> None:
-    full_name, frames, size = small_clip(name)
-    written = export_onnx(saved(tmp_path / "model", full_name), clip=(frames, size))
+def agrees_with_torch(name: str, frames: int, size: int, folder: Path) -> None:
+    written = export_onnx(saved(folder / "model", name), clip=(frames, size))
     assert written.parity.largest_difference <= TOLERANCE
     assert written.parity.lowest_cosine > 0.99999
     with torch.device("meta"):
-        assert written.outputs == ("features", *build(full_name).layers())
+        assert written.outputs == ("features", *build(name).layers())
+
+
+@needs_onnx
+@pytest.mark.prove
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_is_written_with_features_and_layers_that_agree_with_torch(name: str, tmp_path: Path) -> None:
+    agrees_with_torch(*small_clip(name), tmp_path)
+
+
+@needs_onnx
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    "name",
+    ["transformers_videomae", "transformers_timesformer@4x32", "transformers_vivit@4x32", "transformers_vjepa2"],
+)
+def test_the_hubs_encoders_are_written_likewise(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    agrees_with_torch(f"{name}+w48+d2+h4+m96", 4, 32, tmp_path)
 
 
 @needs_onnx

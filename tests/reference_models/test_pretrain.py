@@ -13,15 +13,17 @@ from typer.testing import CliRunner
 
 from bench.encoder import weight_hash
 from bench.home import Home
+from bench.ranks import Ranks
 from bench.schema import ClipSpec
 from bench.training import Batch
 from reference_models import cli, pretrain
+from reference_models.augmentation import Augmentation
 from reference_models.backbones import BACKBONES, Listing
 from reference_models.checkpoints.load import load
 from reference_models.dry_run import estimate
 from reference_models.pretext.supervised import Labels
 from reference_models.pretext.vcop import ClipOrder
-from reference_models.pretrain import jittered, random_checkpoint
+from reference_models.pretrain import random_checkpoint
 from reference_models.recipes.named import RECIPES, recipe_named
 from reference_models.recipes.recipe import Recipe
 from reference_models.recipes.supervised import mini_supervised
@@ -94,9 +96,7 @@ RECIPE = Recipe(
     steps=12,
     learning_rate=1e-2,
     weight_decay=0.0,
-    brightness=0.05,
-    contrast=0.05,
-    saturation=0.2,
+    augmentation=Augmentation(brightness=0.05, contrast=0.05, saturation=0.2),
 )
 
 
@@ -241,6 +241,31 @@ def test_too_short_videos_are_left_out_counted_and_refused_when_they_are_most(ho
         pretrain.open_videos(long_task, home, mixed, lambda _words, _share: None)
 
 
+def test_weights_at_a_milestone_are_a_checkpoint_of_their_own(home, videos, tmp_path):
+    recipe = replace(RECIPE, milestones=(5, 9))
+    last = train(home, tmp_path / "checkpoint", videos, recipe)
+    fifth, ninth = (load(tmp_path / f"checkpoint--step-{step}") for step in (5, 9))
+    assert fifth.config.name == "Brighter (step 5)"
+    assert fifth.config.recipe == f"{last.config.recipe} step 5"
+    assert len({one.encoder.weight_hash for one in (fifth, ninth, last)}) == 3
+    short = replace(RECIPE, schedule="constant", warm_up=0.0)
+    whole = train(home, tmp_path / "constant", videos, replace(short, milestones=(5,)))
+    five = train(home, tmp_path / "five", videos, replace(short, steps=5))
+    assert load(tmp_path / "constant--step-5").encoder.weight_hash == five.encoder.weight_hash
+    assert whole.encoder.weight_hash != five.encoder.weight_hash
+
+
+def test_processes_share_out_every_batch_and_see_the_same_clips_as_one(home, videos):
+    chosen = pretrain.open_videos(RECIPE, home, videos, lambda _words, _share: None)
+    alone = pretrain.batches(RECIPE, chosen)(3)
+    shares = [pretrain.batches(RECIPE, chosen, Ranks(rank, 2))(3) for rank in range(2)]
+    assert sorted(shares[0].video_ids + shares[1].video_ids) == sorted(alone.video_ids)
+    for share in shares:
+        for row, video_id in enumerate(share.video_ids):
+            whole = alone.video_ids.index(video_id)
+            assert all(torch.equal(share.tensors[name][row], alone.tensors[name][whole]) for name in alone.tensors)
+
+
 def test_a_clip_that_the_backbone_refuses_is_said_before_any_work(home, videos, tmp_path):
     recipe = replace(RECIPE, clip=CLIP.model_copy(update={"num_frames": 8}))
     with pytest.raises(ValueError, match=r"clips of 8 x 16 x 16\. tiny_net takes 4 frames, not 8"):
@@ -254,21 +279,6 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(home, videos):
     late, early = make(2), pretrain.batches(RECIPE, chosen)(2)
     assert late.video_ids == early.video_ids
     assert all(torch.equal(late.tensors[name], early.tensors[name]) for name in late.tensors)
-
-
-def test_colours_change_as_the_three_definitions_say_one_after_the_other():
-    rng = np.random.default_rng(0)
-    clips = rng.integers(60, 120, size=(2, 1, 3, 3, 3)).astype(np.uint8)
-    changes = np.array([[0.1, -0.2, 0.3], [0.0, 0.0, 0.0]], dtype=np.float32)
-    found = jittered(torch.from_numpy(clips), torch.from_numpy(changes))
-
-    pixels = clips[0].astype(np.float64)
-    grey = (pixels @ [0.299, 0.587, 0.114])[..., None]
-    pixels = grey + 1.3 * (pixels - grey)
-    mean = pixels.mean((0, 1, 2))
-    pixels = 1.1 * (mean + 0.8 * (pixels - mean))
-    assert found[0].numpy() == pytest.approx(pixels, abs=1e-3)
-    assert found[1].numpy() == pytest.approx(clips[1].astype(np.float64), abs=1e-3)
 
 
 def test_every_recipe_has_its_own_hash_and_settings_are_json():
