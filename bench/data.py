@@ -143,9 +143,7 @@ def open_folder(
     return suite, {dataset.name: videos}
 
 
-def open_videos(
-    dataset: Dataset, clip: ClipSpec, home: Home, report: Report, *, unreadable: Policy = "stop"
-) -> Videos:
+def open_videos(dataset: Dataset, clip: ClipSpec, home: Home, report: Report, *, unreadable: Policy = "stop") -> Videos:
     """Build or find the frame stores of a data set's splits; the videos that are left out are in them no more."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     done, total = 0, sum(len(split) for split in sets.values())

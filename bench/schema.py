@@ -13,6 +13,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 StageName = Literal["linear_probe", "finetune", "retrieval", "robustness", "distillation", "cka"]
 STAGES: tuple[StageName, ...] = ("linear_probe", "finetune", "retrieval", "robustness", "distillation", "cka")
 
+ArchitectureKind = Literal["convolutional", "transformer"]
+"""Which of a suite's training cards a network is finetuned by."""
+
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hexadecimal."""
 
@@ -201,7 +204,13 @@ class DatasetReport(Frozen):
     """Digest of the decoded, resized frames."""
 
     frames_expected: Hash | None = None
-    """What the suite expects; None for somebody's own videos."""
+    """What the suite expects; None where it pins none."""
+
+    official: bool = False
+    """Whether the videos are those of official lists whose frames the suite does not pin."""
+
+    clip: ClipSpec | None = None
+    """The clip that was shown, in an open suite, where every encoder has its own."""
 
     class_names: tuple[str, ...]
     num_train: int

@@ -79,7 +79,9 @@ def score(rows: Rows, grams: Sequence[Grams], suite: Suite, dataset: Dataset) ->
     chance = 1 / suite.dataset(dataset.name).num_classes
     return [
         *_classified(here, "linear_probe", chance),
+        *_selection_gap(here, "linear_probe", "strength"),
         *_classified(here, "finetune", chance),
+        *_selection_gap(here, "finetune", "epoch"),
         *_retrieved(here, suite.retrieval.ks, dataset),
         *_robustness(here, chance),
         *_distilled(here, chance),
@@ -134,6 +136,33 @@ def hits(
     return Hits(hits_SNQ, tuple(video_SN[0].tolist()), first.source_X[:num_videos], tuple(seeds.tolist()))
 
 
+def taught_scores(rows: Rows, student: str, *, alone: str, teachers: Sequence[str]) -> dict[str, Estimate]:
+    """What an ensemble of teachers did for a student, from the rows of `bench.stages.teaching.study`.
+
+    `top1`, `alone`, `best_teacher`, `gain_over_alone`, `gain_over_best_teacher`, and `gap_recovered`: the share of what the
+    best teacher has over the student alone that the taught student has too, 1 where it is as good as that teacher and NaN
+    where no teacher is better than the student alone.
+
+    Raises:
+        ValueError: If one of these models has no rows.
+    """
+    columns = [(name, CLEAN) for name in (student, alone, *teachers)]
+    if absent := [name for name, _ in columns if not (rows["model"] == name).any()]:
+        raise ValueError(f"There are no guesses of {', '.join(absent)}, so nothing can be said about {student}.")
+    found = hits(rows, "distillation", columns)
+    assert found is not None, "every column has rows"
+
+    def all_of(means: Floats) -> Floats:
+        taught, by_itself, best = means[..., 0], means[..., 1], means[..., 2:].max(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            recovered = np.where(best > by_itself, (taught - by_itself) / (best - by_itself), np.nan)
+        made: Floats = np.stack([taught, by_itself, best, taught - by_itself, taught - best, recovered], axis=-1)
+        return made
+
+    names = ("top1", "alone", "best_teacher", "gain_over_alone", "gain_over_best_teacher", "gap_recovered")
+    return dict(zip(names, intervals(found.sample, all_of), strict=True))
+
+
 def chance_of_recall(gallery_labels_M: NDArray[np.int64], labels_N: NDArray[np.int64], k: int) -> float:
     """Share of videos with their class among k gallery videos taken at random: 1 - C(M - m, k) / C(M, k), averaged."""
     size = len(gallery_labels_M)
@@ -175,6 +204,28 @@ def _table(rows: Rows, stage: str, model: str, condition: Condition) -> _Table:
 def _classified(rows: Rows, stage: StageName, chance: float) -> list[Score]:
     found = hits(rows, stage, [("", CLEAN)])
     return [] if found is None else [_Maker(rows, found, stage, "").make("top1", accuracies(found.sample)[0], chance)]
+
+
+def _selection_gap(rows: Rows, stage: StageName, what: str) -> list[Score]:
+    """By how much the best candidate on the test videos is better than the one that was chosen without looking at them."""
+    of_stage = rows["stage"] == stage
+    names = [name for name in np.unique(rows["model"][of_stage]).tolist() if name.startswith(f"{what} ")]
+    names = sorted(names, key=lambda name: float(name.split(" ")[1]))
+    if not names:
+        return []
+    # Every strength was judged as the probe was; of epochs the last is the chosen one, seen in the same one view.
+    columns = ["", *names] if stage == "linear_probe" else [names[-1], *names[:-1]]
+    found = hits(rows, stage, [(name, CLEAN) for name in columns])
+    assert found is not None, "candidates have rows"
+
+    def gap(means: Floats) -> Floats:
+        gain: Floats = means.max(axis=-1, keepdims=True) - means[..., :1]
+        return gain
+
+    score = _Maker(rows, found, stage, "").make("gap_to_best_on_test", intervals(found.sample, gap)[0], None)
+    chosen = "the one chosen on validation" if stage == "linear_probe" else "the last, one view each"
+    words = f"Best of {len(names)} {what}s by the test labels, less {chosen}. Shown, never used."
+    return [score.model_copy(update={"note": f"{words} {score.note}".strip()})]
 
 
 def _retrieved(rows: Rows, ks: Sequence[int], dataset: Dataset) -> list[Score]:

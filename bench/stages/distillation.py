@@ -16,10 +16,8 @@ temperature T, times T^2, beside cross-entropy with the labels. The paper we fol
 Shapes: N training and validation videos in this order, V views, K classes, M teachers, B clips of a batch.
 """
 
-import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -30,27 +28,16 @@ from torch.nn import functional
 
 from bench.cache import Key
 from bench.encoder import TorchEncoder, normalise
-from bench.forward import arithmetic, logits
+from bench.forward import arithmetic, logits, one_thread
 from bench.guesses import Guesses, StageOutput, rank_labels
-from bench.names import generator, seed_of
+from bench.names import seed_of
 from bench.schema import CLEAN, Normalisation
 from bench.stages import finetune, linear_probe
 from bench.stages.case import Case
-from bench.stages.classifier import (
-    FinetunedModel,
-    changed,
-    epochs_of,
-    fill,
-    kept,
-    plan_of,
-    recolour,
-    share_of,
-    shuffled,
-    stacked,
-    weights_of,
-)
+from bench.stages.classifier import FinetunedModel, recolour, share_of
+from bench.stages.lesson import Lesson, Look, learn, taught_videos
 from bench.suites.protocol import Distillation
-from bench.training import Batch, Loss, MakeBatch, train
+from bench.training import Loss
 
 Arm = Literal["alone", "submission", "reference", "both"]
 Table = NDArray[np.float32]
@@ -75,10 +62,7 @@ def run(case: Case) -> StageOutput:
     for number, (seed, arm) in enumerate(parts):
         shared = case.reporting(share_of(case.report, f"student {arm}, seed {seed}", number, len(parts)))
         student, key, facts_of_fit = fit(shared, arm, seed)
-        said = logits(_as_encoder(shared, student), student, key, "test", case.suite.views.test)[CLEAN]
-        guesses.append(
-            Guesses("distillation", case.dataset.name, case.dataset.test.ids, rank_labels(said), model=arm, seed=seed)
-        )
+        guesses.append(guesses_of(shared, student, key, arm, seed))
         facts |= {f"{word}.{arm}.{seed}": value for word, value in facts_of_fit.items()}
     remarks = () if reference is not None else (f"{case.dataset.name} has no reference teacher: no student of one.",)
     return StageOutput(tuple(guesses), facts=facts, remarks=remarks)
@@ -86,41 +70,39 @@ def run(case: Case) -> StageOutput:
 
 def fit(case: Case, arm: Arm, seed: int) -> tuple[FinetunedModel, Key, dict[str, float]]:
     """The student of an arm, the key that names it, and what is told of its training. From the cache where it is there."""
-    settings = case.suite.distillation
-    key: Key = {
-        "stage": case.suite.stage_hash("distillation"),
-        "dataset": case.dataset.name,
-        "arm": arm,
-        "seed": seed,
-    }
+    key: Key = {**case.suite.fit_key("distillation", case.dataset.name), "arm": arm, "seed": seed}
     if arm in ("submission", "both"):
         key["encoder"] = case.encoder_hash
         if case.encoder.trunk is None:
             key["probe"] = case.suite.stage_hash("linear_probe")
+    return teach(case, key, lambda: teachers(case, arm, seed), seed)
+
+
+def teach(
+    case: Case, key: Key, tables: Callable[[], tuple[Table, ...]], seed: int
+) -> tuple[FinetunedModel, Key, dict[str, float]]:
+    """A student of any number of teachers, or of none.
+
+    Args:
+        case: Its student, its fixed training clips, its suite's settings.
+        key: Names the student in the cache: everything that its teachers were made from.
+        tables: Gives the teachers' logits [N, V, K]; asked only where the student is not in the cache.
+        seed: Of the student's start and of what it sees when.
+    """
+    settings = case.suite.distillation
     student = untrained_student(case, seed)
-    stored = case.cache.get("student", key)
-    if stored is None:
-        started = time.monotonic()
-        lesson = Lesson(case, teachers(case, arm, seed), seed, settings)
-        log = train(
-            student,
-            taught_loss(settings),
-            lesson.batch,
-            plan_of(settings.card, settings.card.learning_rates[0], lesson.steps, case.suite.precision),
-            names=("distillation", seed),
-            device=case.device,
-            report=case.report,
-            kept=kept(case, key),
-        )
-        stored = {**weights_of(student), "fact/loss": np.array(log.last("loss"))}
-        case.cache.put("student", key, stored)
-        kept(case, key).forget()
-        seconds = time.monotonic() - started
-    else:
-        seconds = 0.0
-        fill(student, stored)
-    student.to(case.device).eval()
-    return student, key, {"final_loss": float(stored["fact/loss"].item()), "seconds": round(seconds, 1)}
+    rate = settings.card.learning_rates[0]
+    told = learn(case, "student", key, student, lambda: lesson(case, tables(), seed), taught_loss(settings), rate)
+    return student, key, {"final_loss": told.final_loss, "seconds": round(told.seconds, 1)}
+
+
+def guesses_of(case: Case, student: FinetunedModel, key: Key, name: str, seed: int) -> Guesses:
+    """What a student says of the test videos. Its outputs are cached without the submission's name."""
+    architecture = case.suite.distillation.student
+    encoder = TorchEncoder(student.trunk, name=architecture, architecture=architecture, normalisation=STUDENT_COLOURS)
+    said = logits(replace(case, encoder=encoder), student, key, "test", case.suite.views.test)[CLEAN]
+    ids = case.dataset.test.ids
+    return Guesses("distillation", case.dataset.name, ids, rank_labels(said), model=name, seed=seed)
 
 
 def teachers(case: Case, arm: Arm, seed: int) -> tuple[Table, ...]:
@@ -175,30 +157,23 @@ def outputs_on_fixed_clips(case: Case, read: Callable[[Tensor], Tensor], key: Ke
     return np.concatenate(blocks)
 
 
-def taught_videos(case: Case) -> list[tuple[str, str, int]]:
-    """(split, video id, label) of the rows of a teacher's table."""
-    sets = (("train", case.dataset.train), ("validation", case.dataset.validation))
-    return [
-        (split, video_id, int(label))
-        for split, one in sets
-        for video_id, label in zip(one.ids, one.labels, strict=True)
-    ]
-
-
 def checked_reference(case: Case) -> Table | None:
-    """The reference teacher's table, if there is one.
+    """The reference teacher's table, if there is one."""
+    table = case.reference_logits
+    return None if table is None else checked_table(case, table, "The reference teacher's logits")
+
+
+def checked_table(case: Case, table: Table, name: str) -> Table:
+    """A teacher's table itself.
 
     Raises:
-        ValueError: If its shape is another.
+        ValueError: If its shape is not that of the training and validation videos.
     """
-    table = case.reference_logits
-    if table is None:
-        return None
     expected = (len(taught_videos(case)), case.suite.distillation.views, case.num_classes)
     if table.shape != expected:
         raise ValueError(
-            f"The reference teacher's logits for {case.dataset.name} have the shape {table.shape}; training and "
-            f"validation videos, views and classes make {expected}."
+            f"{name} for {case.dataset.name} have the shape {table.shape}; training and validation videos, views and "
+            f"classes make {expected}."
         )
     return table
 
@@ -213,42 +188,18 @@ def untrained_student(case: Case, seed: int) -> FinetunedModel:
         return FinetunedModel(trunk, width, case.num_classes, case.suite.distillation.card)
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """Which clip, with which teachers' words, is learnt from in which step."""
+def lesson(case: Case, teachers: tuple[Table, ...], seed: int) -> Lesson:
+    """One of a video's fixed clips an epoch, and what the teachers say of it [M, K]."""
+    settings, videos = case.suite.distillation, taught_videos(case)
 
-    case: Case
-    teachers: tuple[Table, ...]
-    seed: int
-    settings: Distillation
+    def look(position: int, rng: np.random.Generator) -> Look:
+        split, video_id, _ = videos[position]
+        number = int(rng.integers(settings.views))
+        clip_THWC = case.clips.view(split, video_id, settings.views, number)
+        beside = {"teachers": np.stack([table[position, number] for table in teachers])} if teachers else {}
+        return Look(clip_THWC, beside)
 
-    @property
-    def steps(self) -> int:
-        """Until every video was seen once an epoch."""
-        card = self.settings.card
-        return math.ceil(card.epochs * len(taught_videos(self.case)) / card.batch_size)
-
-    @property
-    def batch(self) -> MakeBatch:
-        """From step to batch: one of a video's fixed clips an epoch, its label, what the teachers say of it [B, M, K]."""
-        card, clips, views = self.settings.card, self.case.clips, self.settings.views
-        videos, order = taught_videos(self.case), shuffled("distillation", self.seed)
-
-        def make(step: int) -> Batch:
-            rows = order(step, card.batch_size, len(videos))
-            examples = []
-            for row, epoch in zip(rows, epochs_of(step, card.batch_size, len(videos)), strict=True):
-                split, video_id, label = videos[row]
-                rng = generator("distillation", self.seed, epoch, video_id)
-                view = int(rng.integers(views))
-                example = changed(clips.views(split, video_id, views)[view], card, rng)
-                example["labels"] = np.asarray(label)
-                if self.teachers:
-                    example["teachers"] = np.stack([table[row, view] for table in self.teachers])
-                examples.append(example)
-            return Batch(tuple(videos[row][1] for row in rows), stacked(examples))
-
-        return make
+    return Lesson("distillation", seed, settings.card, settings.card.epochs, videos, look)
 
 
 def taught_loss(settings: Distillation) -> Loss:
@@ -277,17 +228,10 @@ def soft_divergence(logits_BK: Tensor, teachers_BMK: Tensor, temperature: float)
     return temperature**2 * functional.kl_div(log_said_BK, targets_BK, reduction="batchmean")
 
 
-def _as_encoder(case: Case, student: FinetunedModel) -> Case:
-    """The case with the student for an encoder: its outputs are cached without the submission's name."""
-    name = case.suite.distillation.student
-    encoder = TorchEncoder(student.trunk, name=name, architecture=name, normalisation=STUDENT_COLOURS)
-    return replace(case, encoder=encoder)
-
-
 def _read(case: Case, read: Callable[[Tensor], Tensor], clips_BTHWC: NDArray[np.uint8]) -> Table:
     """A model's outputs, in small batches."""
     parts = []
-    with torch.inference_mode(), arithmetic(case.suite.precision, case.device):
+    with one_thread(), torch.inference_mode(), arithmetic(case.suite.precision, case.device):
         for clips in torch.split(torch.from_numpy(clips_BTHWC), 8 if case.device.type == "cpu" else 32):
             said = read(normalise(clips.to(case.device), case.encoder.normalisation))
             parts.append(said.float().cpu().numpy())

@@ -11,8 +11,8 @@ Shapes: B clips, T frames, H W rows and columns, D features, K classes, N videos
 """
 
 import math
-import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,27 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cache import Key
-from bench.encoder import fresh_copy, normalise
+from bench.encoder import architecture_kind, fresh_copy, normalise
 from bench.forward import logits
 from bench.guesses import Guesses, StageOutput, rank_labels
-from bench.names import generator, seed_of
-from bench.schema import CLEAN, Normalisation
+from bench.names import seed_of
+from bench.schema import CLEAN
+from bench.stages import selection
 from bench.stages.case import Case
-from bench.stages.classifier import (
-    FinetunedModel,
-    changed,
-    epochs_of,
-    fill,
-    kept,
-    plan_of,
-    recolour,
-    share_of,
-    shuffled,
-    stacked,
-    weights_of,
-)
+from bench.stages.classifier import FinetunedModel, kept, recolour, share_of
+from bench.stages.lesson import Lesson, Look, learn, taught_videos
 from bench.suites.protocol import TrainingCard
-from bench.training import Batch, Loss, MakeBatch, TrainingLog, train
+from bench.training import Loss
 
 FEATURES_ONLY = "This encoder gives features only (its weights cannot be trained), so it is not finetuned."
 
@@ -63,19 +53,25 @@ def run(case: Case) -> StageOutput:
     """Guesses of each seed's model for the test videos."""
     if case.encoder.trunk is None:
         return StageOutput(remarks=(FEATURES_ONLY,))
-    settings = case.suite.finetune
+    seeds, card = case.suite.finetune.seeds, card_of(case)
     guesses: list[Guesses] = []
+    remarks: tuple[str, ...] = ()
     facts: dict[str, float | int | str] = {}
-    for number, seed in enumerate(settings.seeds):
-        shared = case.reporting(share_of(case.report, f"seed {seed}", number, len(settings.seeds)))
+    for number, seed in enumerate(seeds):
+        shared = case.reporting(share_of(case.report, f"seed {seed}", number, len(seeds)))
         fitted = fit_and_tell(shared, seed)
         said = logits(shared, fitted.model, fitted.key, "test", case.suite.views.test)[CLEAN]
         guesses.append(Guesses("finetune", case.dataset.name, case.dataset.test.ids, rank_labels(said), seed=seed))
+        earlier = selection.by_epoch(shared, fitted.model, fitted.key, card.epochs, seed)
+        guesses += earlier.guesses
+        remarks += earlier.remarks
         facts |= {f"learning_rate.{seed}": fitted.learning_rate, f"final_loss.{seed}": fitted.final_loss}
         facts |= {f"seconds.{seed}": round(fitted.seconds, 1)}
-    if len(settings.card.learning_rates) > 1:
+    if len(card.learning_rates) > 1:
         facts["validation_accuracy"] = choose_rate(case)[1]
-    return StageOutput(tuple(guesses), facts=facts)
+    if case.suite.finetune.transformer_card is not None:
+        facts["card"] = architecture_kind(case.encoder.trunk)
+    return StageOutput(tuple(guesses), facts=facts, remarks=remarks)
 
 
 def fit(case: Case, seed: int) -> FinetunedModel:
@@ -87,11 +83,16 @@ def fit(case: Case, seed: int) -> FinetunedModel:
     return fit_and_tell(case, seed).model
 
 
+def card_of(case: Case) -> TrainingCard:
+    """The suite's card for this encoder's kind of network."""
+    assert case.encoder.trunk is not None, "only what has a trunk is trained"
+    return case.suite.finetune.card_of(architecture_kind(case.encoder.trunk))
+
+
 def model_key(case: Case, seed: int) -> Key:
     """Names the model of `fit` in the cache."""
     return {
-        "stage": case.suite.stage_hash("finetune"),
-        "dataset": case.dataset.name,
+        **case.suite.fit_key("finetune", case.dataset.name),
         "encoder": case.encoder_hash,
         "seed": seed,
     }
@@ -99,30 +100,20 @@ def model_key(case: Case, seed: int) -> Key:
 
 def fit_and_tell(case: Case, seed: int) -> Fit:
     """The model finetuned with this seed, and how its training went."""
-    key = model_key(case, seed)
-    model = untrained(case, seed)
-    stored = case.cache.get("finetuned", key)
-    if stored is None:
-        rate, _ = choose_rate(case)
-        card = case.suite.finetune.card
-        split = Learning(case, ("train", "validation"), seed, card, card.epochs)
-        log, seconds = teach_labels(case, model, split, rate, key)
-        stored = {**weights_of(model), "fact/rate": np.array(rate), "fact/loss": np.array(log.last("loss"))}
-        case.cache.put("finetuned", key, stored)
-        kept(case, key).forget()
-    else:
-        seconds = 0.0
-        fill(model, stored)
-    model.to(case.device).eval()
-    return Fit(model, key, float(stored["fact/rate"].item()), float(stored["fact/loss"].item()), seconds)
+    key, model = model_key(case, seed), untrained(case, seed)
+    rate, _ = choose_rate(case)
+    prepare = partial(lesson, case, ("train", "validation"), seed)
+    told = learn(case, "finetuned", key, model, prepare, label_loss(case), rate)
+    return Fit(model, key, rate, told.final_loss, told.seconds)
 
 
 def choose_rate(case: Case) -> tuple[float, float]:
     """The learning rate and the validation accuracy of the short run that chose it (NaN where the card names one rate).
 
-    The first seed's short runs choose for all seeds: by accuracy, then by lower loss, then by place in the list.
+    The first seed's short runs choose for all seeds: by accuracy, then by lower loss, then by place in the list. A rate at which
+    the loss does not stay finite comes last.
     """
-    card = case.suite.finetune.card
+    card = card_of(case)
     if len(card.learning_rates) == 1:
         return card.learning_rates[0], math.nan
     seed = case.suite.finetune.seeds[0]
@@ -134,18 +125,20 @@ def choose_rate(case: Case) -> tuple[float, float]:
         if stored is None:
             short = case.reporting(share_of(case.report, f"rate {rate:g}", number, len(card.learning_rates)))
             model = untrained(case, seed)
-            split = Learning(case, ("train",), seed, card, card.search_epochs or card.epochs)
-            teach_labels(short, model, split, rate, key)
-            said_NK = torch.from_numpy(logits(short, model, key, "validation", 1)[CLEAN])
-            stored = {
-                "accuracy": np.array((said_NK.argmax(1).numpy() == labels_N).mean()),
-                "loss": np.array(functional.cross_entropy(said_NK, torch.from_numpy(labels_N)).item()),
-            }
+            prepare = partial(lesson, case, ("train",), seed, short=True)
+            try:
+                learn(short, "finetuned-short", key, model, prepare, while_finite(label_loss(case)), rate)
+                said_NK = torch.from_numpy(logits(short, model, key, "validation", 1)[CLEAN])
+                accuracy = float((said_NK.argmax(1).numpy() == labels_N).mean())
+                final_loss = functional.cross_entropy(said_NK, torch.from_numpy(labels_N)).item()
+            except DivergedError:
+                kept(case, key).forget()
+                accuracy, final_loss = 0.0, math.inf
+            stored = {"accuracy": np.array(accuracy), "loss": np.array(final_loss)}
             case.cache.put("finetune-search", key, stored)
-            kept(case, key).forget()
         found.append((-float(stored["accuracy"].item()), float(stored["loss"].item()), rate))
-    accuracy, _, rate = min(found, key=lambda one: one[:2])
-    return rate, -accuracy
+    negative, _, rate = min(found, key=lambda one: one[:2])
+    return rate, -negative
 
 
 def untrained(case: Case, seed: int) -> FinetunedModel:
@@ -157,75 +150,40 @@ def untrained(case: Case, seed: int) -> FinetunedModel:
         parameter.requires_grad_(True)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed_of("finetune", seed, "head"))
-        return FinetunedModel(trunk, case.encoder.feature_dim, case.num_classes, case.suite.finetune.card)
+        return FinetunedModel(trunk, case.encoder.feature_dim, case.num_classes, card_of(case))
 
 
-def teach_labels(
-    case: Case, model: FinetunedModel, learning: "Learning", rate: float, key: Key
-) -> tuple[TrainingLog, float]:
-    """Train on labels; the log, and the seconds it took."""
-    started = time.monotonic()
-    log = train(
-        model,
-        label_loss(case.encoder.normalisation, learning.card.label_smoothing),
-        learning.batch,
-        plan_of(learning.card, rate, learning.steps, case.suite.precision),
-        names=("finetune", learning.seed),
-        device=case.device,
-        report=case.report,
-        kept=kept(case, key),
-    )
-    return log, time.monotonic() - started
+def lesson(case: Case, splits: tuple[str, ...], seed: int, *, short: bool = False) -> Lesson:
+    """One clip of every video in an epoch, from a start drawn anew."""
+    card, videos = card_of(case), taught_videos(case, splits)
+
+    def look(position: int, rng: np.random.Generator) -> Look:
+        split, video_id, _ = videos[position]
+        return Look(case.clips.training_clip(split, video_id, rng, card.crop), {})
+
+    epochs = card.search_epochs or card.epochs if short else card.epochs
+    return Lesson("finetune", seed, card, epochs, videos, look, keeps_milestones=not short)
 
 
-@dataclass(frozen=True)
-class Learning:
-    """Which clips are learnt from in which step.
-
-    Epochs follow each other without a seam: a batch that an epoch leaves unfilled is filled from the next, so every batch is full.
-    """
-
-    case: Case
-    splits: tuple[str, ...]
-    seed: int
-    card: TrainingCard
-    epochs: int
-
-    @property
-    def videos(self) -> list[tuple[str, str, int]]:
-        """(split, video id, label) of every video learnt from."""
-        sets = {"train": self.case.dataset.train, "validation": self.case.dataset.validation}
-        return [
-            (split, video_id, int(label))
-            for split in self.splits
-            for video_id, label in zip(sets[split].ids, sets[split].labels, strict=True)
-        ]
-
-    @property
-    def steps(self) -> int:
-        """Until every video was seen once an epoch."""
-        return math.ceil(self.epochs * len(self.videos) / self.card.batch_size)
-
-    @property
-    def batch(self) -> MakeBatch:
-        """From step to batch: uint8 clips, labels, brightness and contrast."""
-        card, clips, videos, order = self.card, self.case.clips, self.videos, shuffled("finetune", self.seed)
-
-        def make(step: int) -> Batch:
-            chosen = [videos[at] for at in order(step, card.batch_size, len(videos))]
-            epochs = epochs_of(step, card.batch_size, len(videos))
-            examples = []
-            for (split, video_id, label), epoch in zip(chosen, epochs, strict=True):
-                rng = generator("finetune", self.seed, epoch, video_id)
-                clip_THWC = clips.training_clip(split, video_id, rng, card.crop)
-                examples.append({**changed(clip_THWC, card, rng), "labels": np.asarray(label)})
-            return Batch(tuple(video_id for _, video_id, _ in chosen), stacked(examples))
-
-        return make
+class DivergedError(Exception):
+    """The loss is not finite any more: the rate is too high."""
 
 
-def label_loss(normalisation: Normalisation, label_smoothing: float) -> Loss:
+def while_finite(loss: Loss) -> Loss:
+    """The same loss, which ends the training once it is not finite."""
+
+    def checked(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        value, numbers = loss(model, batch)
+        if not torch.isfinite(value):
+            raise DivergedError
+        return value, numbers
+
+    return checked
+
+
+def label_loss(case: Case) -> Loss:
     """Cross-entropy with the labels; log K is chance."""
+    normalisation, label_smoothing = case.encoder.normalisation, card_of(case).label_smoothing
 
     def loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         clips_BTHWC = recolour(batch["clips"], batch["brightness"], batch["contrast"])

@@ -3,16 +3,27 @@
 The hash of a stage covers all that can move its numbers: the videos it stands on, the clip, the precision, its
 settings, an integer version of its code, and the hashes of the stages it builds upon. Two scores with the same stage
 hash are comparable, whatever suite they come from. Library versions and the machine are environment, not protocol.
+
+A setting that came after a suite was released is `added`: while it holds the value that was the only one before, it is
+in no dump and in no hash.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from bench.schema import STAGES, ClipSpec, Frozen, Hash, StageName, content_hash
+from bench.schema import STAGES, ArchitectureKind, ClipSpec, Frozen, Hash, StageName, content_hash
 
 FORWARD_VERSION = 1
 """Raised when the way from uint8 clips to features changes its numbers."""
+
+Value = TypeVar("Value")
+
+
+def added(before: Value) -> Value:
+    """The default of a setting that older suites do not have: left out of the dump while it holds it."""
+    default: Value = Field(default=before, exclude_if=lambda value: value == before)
+    return default
 
 
 class DatasetProtocol(Frozen):
@@ -25,7 +36,10 @@ class DatasetProtocol(Frozen):
     """Over ids, sources and labels of every split."""
 
     frames_digest: Hash | None = None
-    """Over the decoded, resized frames of the splits; None where a suite cannot know them (own videos)."""
+    """Over the decoded, resized frames of the splits; None where a suite cannot know them."""
+
+    official: bool = False
+    """Whether the manifest is that of the official lists. Their frames are not pinned: a result says which it saw."""
 
     num_classes: Annotated[int, Field(ge=2)]
     """Of the labels; chance is one in so many."""
@@ -88,13 +102,28 @@ class TrainingCard(Frozen):
     clip_gradient: float | None = None
     """Norm to which gradients are clipped."""
 
+    layer_decay: float = added(1.0)
+    """Factor by which the rate falls from one layer of the trunk to the layer before it; the head has the full rate."""
+
+    drop_path: float = added(0.0)
+    """Share of residual branches left out in the last block while training, rising from none in the first; 0 leaves
+    the trunk as it is."""
+
 
 class Finetune(Frozen):
     """All weights trained, from the checkpoint and a fresh linear layer."""
 
     version: int = 1
     card: TrainingCard
+    """Of convolutional networks; of all where there is no other card."""
+
     seeds: tuple[int, ...] = (0, 1, 2)
+    transformer_card: TrainingCard | None = added(None)
+    """Of transformers."""
+
+    def card_of(self, kind: ArchitectureKind) -> TrainingCard:
+        """The card that networks of this kind are trained by."""
+        return self.card if kind == "convolutional" or self.transformer_card is None else self.transformer_card
 
 
 class Retrieval(Frozen):
@@ -153,12 +182,34 @@ class Cka(Frozen):
     """Shufflings behind the floor."""
 
 
+class Explanation(Frozen):
+    """A suite in words, for `reelproof suites`. No part of its hash."""
+
+    question: str
+    """What it is for."""
+
+    paper: tuple[str, ...] = ()
+    """Settings that the paper gives."""
+
+    ours: tuple[str, ...] = ()
+    """Settings that are our choice, each with its reason."""
+
+    cost: str = ""
+    """Of one model, measured or estimated."""
+
+
 class Suite(Frozen):
     """One protocol."""
 
     name: str
     status: Literal["draft", "released"] = "draft"
+    about: Explanation | None = None
     clip: ClipSpec
+    """What everyone is shown; in an open suite, what an encoder is shown that names no clip of its own."""
+
+    open: bool = False
+    """Whether every encoder is shown clips of its own length, stride and size."""
+
     precision: Literal["fp32", "bf16"] = "fp32"
     pixel_contract: int
     """Version of decoding and resize (bench.video.decode.PIXEL_CONTRACT)."""
@@ -179,6 +230,15 @@ class Suite(Frozen):
                 return dataset
         raise ValueError(f"{self.name} has no data set {name}. It has: {', '.join(d.name for d in self.datasets)}.")
 
+    def with_clip(self, clip: ClipSpec | None) -> "Suite":
+        """An open suite as this encoder is judged by it. Other suites give everyone their own clip."""
+        return self.model_copy(update={"clip": clip}) if self.open and clip is not None else self
+
+    def fit_key(self, stage: StageName, dataset: str) -> dict[str, Any]:
+        """What a model fitted under this suite is named by in the cache, beside encoder and seed."""
+        own_clip = {"clip": self.clip.model_dump(mode="json")} if self.open else {}
+        return {"stage": self.stage_hash(stage), "dataset": dataset, **own_clip}
+
     def clip_set(self, dataset: str, split: str, views: int) -> dict[str, Any]:
         """Everything that determines the clips of one split: the part of a cache key that says what was looked at."""
         return {
@@ -196,7 +256,7 @@ class Suite(Frozen):
         return {
             "stage": stage,
             "settings": getattr(self, stage).model_dump(mode="json"),
-            "clip": self.clip.model_dump(mode="json"),
+            "clip": "the encoder's own" if self.open else self.clip.model_dump(mode="json"),
             "views": self.views.model_dump(mode="json"),
             "precision": self.precision,
             "pixels": self.pixel_contract,
@@ -215,7 +275,7 @@ class Suite(Frozen):
 
     @property
     def hash(self) -> Hash:
-        """Hash of the stages' hashes. The name and the status are not in it."""
+        """Hash of the stages' hashes. The name, the status and the words are not in it."""
         return content_hash({stage: self.stage_hash(stage) for stage in STAGES})
 
 

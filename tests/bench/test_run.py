@@ -122,7 +122,7 @@ def test_an_encoder_that_is_odd_in_eval_mode_is_judged_but_named_first_and_canno
 
 def test_an_encoder_that_gives_nan_is_refused_before_any_stage(tmp_path):
     told = []
-    with pytest.raises(ValueError, match="The encoder gives NaN or infinity for video train0_0. Nothing is scored"):
+    with pytest.raises(ValueError, match=r"The encoder gives NaN or infinity for video train0_0\. Nothing is scored"):
         run(tmp_path, net=Broken(), progress=lambda *words: told.append(words))
     assert told == []
 

@@ -75,14 +75,14 @@ def test_a_mistake_in_one_stops_the_others_and_is_raised_as_it_was(tmp_path):
 
 
 def test_whoever_hears_may_stop_everything_and_each_child_ends_in_order(tmp_path):
-    class Enough(Exception):
+    class EnoughError(Exception):
         """Said by the one who hears."""
 
     def hear(*_said):
         if len(list(tmp_path.glob("began-*"))) == 2:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         side_by_side(wait_until_stopped, orders(tmp_path, 1, 2), hear)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["began-1", "began-2", "stopped-1", "stopped-2"]
 

@@ -71,9 +71,8 @@ def test_arms_begin_alike_and_only_the_teacher_tells_them_apart(tmp_path):
 
 def test_students_of_one_seed_see_the_same_clips_whoever_teaches(tmp_path):
     case = tiny_case(tmp_path)
-    settings = case.suite.distillation
-    alone = distillation.Lesson(case, (), 0, settings).batch(3)
-    taught = distillation.Lesson(case, (sure_table(LABELS),), 0, settings).batch(3)
+    alone = distillation.lesson(case, (), 0).batch(3)
+    taught = distillation.lesson(case, (sure_table(LABELS),), 0).batch(3)
     assert torch.equal(alone.tensors["clips"], taught.tensors["clips"])
     assert alone.video_ids == taught.video_ids
     assert taught.tensors["teachers"].shape == (8, 1, 3)

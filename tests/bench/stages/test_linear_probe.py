@@ -60,7 +60,7 @@ def test_a_tolerance_out_of_reach_is_said():
 def test_features_that_tell_the_class_are_all_classified(tmp_path):
     case = judged_case(tmp_path, net=OracleNet())
     output = linear_probe.run(case)
-    (guesses,) = output.guesses
+    guesses = output.guesses[0]
     np.testing.assert_array_equal(guesses.ranking_NK[:, 0], [n % 3 for n in range(12)])
     assert guesses.video_ids == case.dataset.test.ids
     assert output.facts["validation_accuracy.0.0001"] == 1.0
@@ -69,7 +69,7 @@ def test_features_that_tell_the_class_are_all_classified(tmp_path):
 
 
 def test_features_that_tell_nothing_give_every_video_the_same_guess(tmp_path):
-    (guesses,) = linear_probe.run(judged_case(tmp_path, net=Constant())).guesses
+    guesses = linear_probe.run(judged_case(tmp_path, net=Constant())).guesses[0]
     assert len(np.unique(guesses.ranking_NK, axis=0)) == 1
 
 
@@ -109,3 +109,21 @@ def test_a_feature_that_is_only_rounding_noise_is_left_out():
     )
     assert np.isinf(scale_D).tolist() == [False, False, True, True]
     assert not problem.features_ND[:, 2:].any()
+
+
+def test_every_strength_is_fitted_and_guesses_and_the_chosen_one_is_the_probe_to_the_last_bit(tmp_path):
+    case = judged_case(tmp_path)
+    probe = linear_probe.fit(case)
+    path = linear_probe.path(case, probe)
+    assert [one.strength for one in path] == sorted(case.suite.linear_probe.strengths, reverse=True)
+    (same,) = [one for one in path if one.strength == probe.strength]
+    np.testing.assert_array_equal(same.weights_DK, probe.weights_DK)
+    np.testing.assert_array_equal(same.bias_K, probe.bias_K)
+    output = linear_probe.run(case)
+    assert [g.model for g in output.guesses] == ["", *(f"strength {one.strength:g}" for one in path)]
+
+
+def test_the_other_strengths_look_at_no_test_video(tmp_path):
+    case = judged_case(tmp_path)
+    linear_probe.path(case, linear_probe.fit(case))
+    assert {split for split, _ in case.clips.asked} == {"train", "validation"}

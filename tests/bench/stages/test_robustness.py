@@ -52,7 +52,7 @@ def test_an_oracle_falls_where_the_noise_wipes_the_clip_out(tmp_path):
 def test_order_blind_features_cannot_tell_twins_and_order_aware_ones_can(tmp_path):
     for net, expected in ((OrderBlind(), [0, 0, 2] * 4), (OrderAware(), [0, 1, 2] * 4)):
         case = judged_case(tmp_path / type(net).__name__, net=net, clips=PlayedClips)
-        (guesses,) = linear_probe.run(case).guesses
+        guesses = linear_probe.run(case).guesses[0]
         guessed = guesses.ranking_NK[:, 0]
         if isinstance(net, OrderBlind):
             twins = np.arange(12) % 3 < 2
@@ -69,7 +69,7 @@ def test_clean_is_taken_on_the_same_videos_and_the_probe_is_that_of_the_clean_st
     assert {guesses.video_ids for guesses in output.guesses} == {chosen_videos(case.dataset.test, 7)}
     assert output.facts["videos"] == 7
     clean = next(guesses for guesses in output.guesses if guesses.condition == CLEAN)
-    (whole,) = linear_probe.run(case).guesses
+    whole = linear_probe.run(case).guesses[0]
     at = [whole.video_ids.index(video_id) for video_id in clean.video_ids]
     np.testing.assert_array_equal(clean.ranking_NK, whole.ranking_NK[at])
     assert sorted(case.clips.decoded) == sorted(clean.video_ids)

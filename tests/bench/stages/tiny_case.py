@@ -60,6 +60,10 @@ class MadeUpClips:
         self.asked.append((split, video_id))
         return np.stack([self._clip(video_id, f"view{n}") for n in range(num_views)])
 
+    def view(self, split, video_id, num_views, number):
+        self.asked.append((split, video_id))
+        return self._clip(video_id, f"view{number}")
+
     def training_clip(self, split, video_id, rng, crop):
         self.asked.append((split, video_id))
         return self._clip(video_id, str(rng.integers(8)))

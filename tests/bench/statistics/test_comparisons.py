@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics.comparisons import compare, compare_two, minimum_detectable_difference, rank_intervals
+from bench.statistics.comparisons import (
+    compare,
+    compare_two,
+    detectable_on,
+    minimum_detectable_difference,
+    rank_intervals,
+)
 
 
 def rows_of(accuracies, videos, rng, shared=0.7):
@@ -93,3 +99,20 @@ def test_the_band_holds_for_all_pairs_together():
         named = {str(at): (rng.random((1, 400)) < stats.logistic.cdf(0.5 + level)) for at in range(8)}
         held += not compare(named, sources).surely_better.any()
     assert 0.92 <= held / sets <= 0.98
+
+
+def test_what_a_data_set_can_tell_apart_is_what_comparisons_on_it_find():
+    """Rows that differ on a fifth of the videos, with half of the variance of a difference's sign in its source."""
+    rng = np.random.default_rng(0)
+    sources = np.repeat(np.arange(60), rng.integers(2, 20, size=60))
+    found = []
+    for _ in range(60):
+        sign = np.where(
+            rng.random(len(sources)) < 0.5**0.5, rng.choice([-1, 1], 60)[sources], rng.choice([-1, 1], len(sources))
+        )
+        differs = rng.random(len(sources)) < 0.2
+        first = np.where(differs, sign > 0, True).astype(float)
+        second = np.where(differs, sign < 0, True).astype(float)
+        found.append(compare_two(first[None], second[None], sources).detectable)
+    assert detectable_on(sources, disagree=0.2, correlation=0.1) == pytest.approx(np.mean(found), rel=0.05)
+    assert detectable_on(np.arange(5000), disagree=0.2) == pytest.approx(2.8 * np.sqrt(0.2 / 5000), rel=0.01)
