@@ -66,10 +66,11 @@ class Encoder(Protocol):
         ...
 
 
-def encoder_hash(encoder: Encoder) -> str:
-    """What rows and duplicates go by: the weights and the colours."""
+def encoder_hash(encoder: Encoder, clip: ClipSpec | None = None) -> str:
+    """What rows and duplicates go by: the weights and the colours; in an open suite also the clip that is shown."""
+    shown = {} if clip is None else {"clip": clip.model_dump(mode="json")}
     return content_hash(
-        {"weights": encoder.weight_hash, "normalisation": encoder.normalisation.model_dump(mode="json")}
+        {"weights": encoder.weight_hash, "normalisation": encoder.normalisation.model_dump(mode="json"), **shown}
     )
 
 

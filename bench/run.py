@@ -139,7 +139,7 @@ def evaluate(
     postable, remarks = _remarks(suite, videos, outputs, tuple(flag for flag in flags if flag))
     if encoder.trunk is None:
         remarks = (*remarks, FEATURES_ONLY)
-    used = card or bare_card(encoder, suite.clip)
+    used = card or bare_card(encoder, suite)
     now = datetime.now(UTC)
     result = Result(
         result_id=f"{used.encoder_hash[:12]}--{suite.hash[:12]}--{now:%Y%m%dT%H%M%S%f}",
@@ -192,7 +192,9 @@ def orders_for(
     """
     clip = suite.clip
     if refusal := encoder.accepts(clip.num_frames, clip.size, clip.size):
-        raise ValueError(f"{suite.name} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
+        raise ValueError(
+            f"{suite.name} shows {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}{elsewhere(suite)}"
+        )
     if missing := [d.name for d in suite.datasets if d.name not in videos]:
         raise ValueError(f"{suite.name} needs the data set {', '.join(missing)}, which was not given.")
     return {
@@ -286,20 +288,26 @@ def _together(suite: Suite, progress: Progress) -> Callable[[str, StageName, str
     return tell
 
 
-def bare_card(encoder: Encoder, clip: ClipSpec, *, anchor: Literal["", "random", "supervised"] = "") -> Card:
+def elsewhere(suite: Suite) -> str:
+    """Where an encoder can go that cannot take the suite's clip."""
+    return (
+        "" if suite.open else " An open suite, such as ucf101-open-v1, shows every encoder the clip of its own config."
+    )
+
+
+def bare_card(encoder: Encoder, suite: Suite) -> Card:
     """What an encoder says of itself, and what one clip of the suite costs it."""
     trunk = encoder.trunk
     return Card(
         name=encoder.name,
         architecture=encoder.architecture,
         weight_hash=encoder.weight_hash,
-        encoder_hash=encoder_hash(encoder),
+        encoder_hash=encoder_hash(encoder, suite.clip if suite.open else None),
         normalisation=encoder.normalisation,
         feature_dim=encoder.feature_dim,
         parameters=encoder.parameters,
-        gflops=None if trunk is None else gflops(trunk, clip),
+        gflops=None if trunk is None else gflops(trunk, suite.clip),
         track="features-only" if trunk is None else "full",
-        anchor=anchor,
     )
 
 

@@ -21,7 +21,7 @@ STAGE_WORDS: Mapping[StageName, str] = {
     "distillation": "distillation",
     "cka": "layer similarity",
 }
-ORDER = ("videos", "checkpoint", *STAGES)
+ORDER = ("checkpoint", "videos", *STAGES)
 """Of the work on a submission."""
 
 JUDGING = "Judging "

@@ -21,14 +21,16 @@ def backbones(as_json: Annotated[bool, typer.Option("--json", help="Print the ro
     table = Table(title="For one clip of 16 x 112 x 112")
     for heading in ("name", "parameters", "GMACs", "GFLOPs", "features", "takes"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("source")
     for count in counts:
         table.add_row(
             *(count.name, f"{count.parameters:,}", f"{count.macs / 1e9:.2f}", f"{count.gflops:.2f}"),
-            *(str(count.feature_dim), count.accepts, count.source),
+            *(str(count.feature_dim), count.accepts),
         )
     console = Console()
     console.print(table)
+    for source in dict.fromkeys(count.source for count in counts):
+        names = ", ".join(count.name for count in counts if count.source == source)
+        console.print(f"{source}: {names}", highlight=False)
     paper = Table(
         "name",
         "M params",

@@ -42,6 +42,7 @@ KNOWN: dict[str, int] = {
     # name or pattern, at the root of the repository: largest size in bytes, all that match it together
     "config.json": 2**20,
     "preprocessor_config.json": 2**20,
+    "video_preprocessor_config.json": 2**20,
     "README.md": 2**23,
     WEIGHTS: 2**34,
     ONNX: 2**31,

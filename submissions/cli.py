@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.activity import Working
     from bench.estimate import StageCost
     from bench.run import Progress, Videos
+    from bench.schema import ClipSpec
     from bench.suites.protocol import Suite
 
 SHOWN_OF_ROBUSTNESS = ("top1", "noise_mean", "relative_decrease@1-5", "area", "break_point")
@@ -54,7 +55,13 @@ def evaluate(
         typer.echo(f"Judging {loaded.report.recognised}.", err=True)
     with working(home, f"Judging {loaded.config.name}") as activity:
         protocol, videos = _opened(
-            suite, data, root, home, lambda words, share: activity(words, share * 0.1), leave_out=leave_out
+            suite,
+            data,
+            root,
+            home,
+            lambda words, share: activity(words, share * 0.1),
+            clip=loaded.config.clip,
+            leave_out=leave_out,
         )
         if dry_run:
             costs = estimate(kept, protocol, videos, home, device=device, progress=_stages(activity, 0.1))
@@ -97,7 +104,14 @@ def verify(
         raise ValueError(f"{result.card.name} was judged on your own videos. Name their folder with --data.")
     share = _share(spot) if spot else None
     with working(home, f"Verifying {result.card.name}") as activity:
-        suite, videos = _opened(result.suite, data, root, home, lambda words, done: activity(words, done * 0.1))
+        suite, videos = _opened(
+            result.suite,
+            data,
+            root,
+            home,
+            lambda words, done: activity(words, done * 0.1),
+            clip=next((report.clip for report in result.datasets), None),
+        )
         told = _stages(activity, 0.1)
         if share is None:
             verified = run_again(stored, suite, videos, home, device=device, progress=told)
@@ -128,6 +142,7 @@ def submit(
 ) -> None:
     """Put a checkpoint into the queue. It is copied: what you change in the folder afterwards changes nothing."""
     from bench.data import suite_named
+    from bench.run import elsewhere
     from reference_models.hub import is_address
     from submissions.database import connect
     from submissions.evaluate import Standing, card_of
@@ -139,11 +154,14 @@ def submit(
     home = Home.default()
     protocol = suite_named(suite)
     loaded, kept = keep(checkpoint, home)
+    protocol = protocol.with_clip(loaded.config.clip)
     if is_address(checkpoint):
         typer.echo(f"Submitting {loaded.report.recognised}.", err=True)
     clip = protocol.clip
     if refusal := loaded.encoder.accepts(clip.num_frames, clip.size, clip.size):
-        raise ValueError(f"{suite} gives everyone {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}")
+        raise ValueError(
+            f"{suite} shows {clip.num_frames} x {clip.size} x {clip.size} clips. {refusal}{elsewhere(protocol)}"
+        )
     card = card_of(loaded, Standing(name=name, owner=owner), protocol)
     engine = connect(home.database_url)
     entry, new = Queue(engine).add(
@@ -218,14 +236,15 @@ def _opened(
     home: Home,
     report: Callable[[str, float], None],
     *,
+    clip: "ClipSpec | None",
     leave_out: bool = False,
 ) -> "tuple[Suite, dict[str, Videos]]":
-    """The protocol and its videos; with `data` those of somebody's own folder."""
+    """The protocol and its videos; with `data` those of somebody's own folder. An open suite shows the encoder's own clip."""
     from bench.data import open_folder, open_suite, suite_named
 
     if data is not None:
         return open_folder(data, home, report, unreadable="leave_out" if leave_out else "stop")
-    protocol = suite_named(suite)
+    protocol = suite_named(suite).with_clip(clip)
     return protocol, open_suite(protocol, home, report, root=root)
 
 

@@ -89,7 +89,7 @@ def estimate(
 def card_of(loaded: Arrived, standing: Standing, suite: Suite) -> Card:
     """The encoder's card: what the checkpoint declares, and how the row stands."""
     config = loaded.config
-    return bare_card(loaded.encoder, suite.clip).model_copy(
+    return bare_card(loaded.encoder, suite).model_copy(
         update={
             "name": standing.name or config.name,
             "anchor": standing.anchor,

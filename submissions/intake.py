@@ -8,7 +8,7 @@ from bench.home import Home
 from reference_models.hub import SOURCE, fetch, is_address
 from submissions.checkpoint import ONNX, Arrived, arrive, onnx_file
 
-KEPT = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")
+KEPT = ("config.json", "preprocessor_config.json", "video_preprocessor_config.json", "model.safetensors", "README.md")
 
 
 def keep(checkpoint: Path, home: Home) -> tuple[Arrived, Path]:

@@ -21,7 +21,7 @@ from bench.home import Home
 from bench.progress import Shares
 from bench.results import StoredResult, read_results
 from bench.run import Videos
-from bench.schema import STAGES
+from bench.schema import STAGES, ClipSpec
 from bench.suites.protocol import Suite
 from submissions.anchors import Anchor, make_checkpoint, queue_missing
 from submissions.checkpoint import onnx_file
@@ -46,7 +46,7 @@ class Worker:
         self._home, self._device, self._anchors = home, device, anchors
         self._queue, self._ledger = Queue(engine), Ledger(engine)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._opened: dict[str, dict[str, Videos]] = {}
+        self._opened: dict[tuple[str, ClipSpec], dict[str, Videos]] = {}
 
     def run(self, *, until_idle: bool) -> int:
         """Work until the queue is empty, or for ever. Returns how many submissions were judged.
@@ -113,7 +113,7 @@ class Worker:
         request, queue = entry.submission, self._queue
         suite = suite_named(request.suite)
         with working(self._home, f"Judging {request.name} ({request.architecture})") as activity:
-            whole = Shares(("videos", "checkpoint", *STAGES))
+            whole = Shares(("checkpoint", "videos", *STAGES))
 
             def tell(step: str, state: str, words: str, share: float) -> None:
                 still_held()
@@ -123,14 +123,13 @@ class Worker:
             throttled = _Throttle(lambda *said: queue.tell(entry.id, *said))
             for stage in STAGES:
                 queue.tell(entry.id, stage, "waiting", 0.0, "")
-            videos = self._videos(suite, lambda words, share: tell("videos", "running", words, share))
-            tell("videos", "done", "", 1.0)
             folder = Path(request.checkpoint)
             if request.anchor and not request.checkpoint:
                 folder = make_checkpoint(
                     request, self._home, self._device, lambda words, share: tell("checkpoint", "running", words, share)
                 )
             loaded, kept = keep(folder, self._home)
+            suite = suite.with_clip(loaded.config.clip)
             standing = Standing(name=request.name, anchor=request.anchor, owner=request.owner)
             card = card_of(loaded, standing, suite)
             done = request.model_copy(update={"checkpoint": str(kept), "encoder_hash": card.encoder_hash})
@@ -139,6 +138,8 @@ class Worker:
             for stored in read_results(self._home.results):
                 if (stored.result.card, stored.result.suite_hash) == (card, suite.hash):
                     return stored  # written by an earlier attempt that was cut off before it could say so
+            videos = self._videos(suite, lambda words, share: tell("videos", "running", words, share))
+            tell("videos", "done", "", 1.0)
             return judge(
                 kept,
                 suite,
@@ -152,14 +153,16 @@ class Worker:
             )
 
     def _videos(self, suite: Suite, report: Callable[[str, float], None]) -> dict[str, Videos]:
-        if suite.name not in self._opened:
-            self._opened[suite.name] = open_suite(suite, self._home, report)
-        return self._opened[suite.name]
+        if (suite.name, suite.clip) not in self._opened:
+            self._opened[suite.name, suite.clip] = open_suite(suite, self._home, report)
+        return self._opened[suite.name, suite.clip]
 
     def _queue_anchors(self, entry: Entry) -> None:
         request = entry.submission
         if request.anchor or onnx_file(Path(request.checkpoint)) is not None:
             return  # an ONNX file has no untrained twin; chance alone is its scale
+        if suite_named(request.suite).open:
+            return  # an anchor would have to be shown this row's own clip; chance alone is the scale of an open suite
         for added in queue_missing(self._queue, request.architecture, request.suite, self._anchors):
             log.info("queued the anchor %s of %s", added.name, added.architecture)
 

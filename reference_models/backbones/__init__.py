@@ -2,18 +2,22 @@
 
 A backbone keeps the contract of `bench.encoder.Backbone`: called on normalised clips [B, 3, T, H, W] it gives pooled
 features [B, feature_dim]; `layers()` names the modules whose outputs are compared; `accepts(frames, height, width)` says
-which clips it takes; `forward_features` gives the last map or tokens before pooling. A family's file has one function for
-each member, named as the member; here stands which file that is. Nothing heavy is imported before `build`.
+which clips it takes; `forward_features` gives the last map or tokens before pooling. From pooling on everything is
+float32, whatever autocast made of the trunk. A family's file has one function for each member, named as the member;
+here stands which file that is. Nothing heavy is imported before `build`.
 
 Names: `_10` are the ten-layer nets of the paper's Table 10, `_18` always the eighteen-layer ones. Four networks have
 position tables of one size. Their name may carry the clip they are built for, `timesformer_b@8x224` (frames x size);
-without it they take 16 frames of 112 pixels.
+without it they take 16 frames of 112 pixels. Names that begin with `transformers_` are those of the Hub's own encoders, of
+any size (transformers_name.py).
 """
 
 import re
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
+
+from reference_models.backbones.transformers_name import PREFIX, spec_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,6 +63,7 @@ BACKBONES: dict[str, Listing] = {
     "mvit_v2_s": Listing("mvit", "torchvision", built_for_one_clip=True),
     "timesformer_b": Listing("timesformer", "facebookresearch/TimeSformer", built_for_one_clip=True),
     "vivit_b": Listing("vivit", "google-research/scenic, model 1", built_for_one_clip=True),
+    "videomae_vit_mini": Listing("videomae", "MCG-NJU/VideoMAE, narrower, smaller patches"),
     "videomae_vit_s": Listing("videomae", "MCG-NJU/VideoMAE"),
     "videomae_vit_b": Listing("videomae", "MCG-NJU/VideoMAE"),
     "vjepa2_vit_l": Listing("vjepa2", "facebookresearch/vjepa2"),
@@ -69,21 +74,28 @@ def build(name: str) -> "nn.Module":
     """A freshly initialised backbone, under the current torch seed.
 
     Raises:
-        ValueError: If there is none of this name, naming the nearest.
+        ValueError: If there is none of this name, naming the nearest, or the library that builds it is not installed.
     """
+    backbone: nn.Module
+    if name.startswith(PREFIX):
+        backbone = import_module(f"{__name__}.from_transformers").build_named(name)
+        return backbone
     plain, clip = parse(name)
     listing = BACKBONES[plain]
     make = getattr(import_module(f"{__name__}.{listing.module}"), plain)
-    backbone: nn.Module = make(*(clip or (FRAMES, SIZE))) if listing.built_for_one_clip else make()
+    backbone = make(*(clip or (FRAMES, SIZE))) if listing.built_for_one_clip else make()
     return backbone
 
 
 def parse(name: str) -> tuple[str, tuple[int, int] | None]:
-    """The plain name, and (frames, size) where the name carries a clip.
+    """The plain name (the whole one of an encoder of transformers), and (frames, size) where the name carries a clip.
 
     Raises:
         ValueError: If there is no such backbone, or its name cannot carry that clip.
     """
+    if name.startswith(PREFIX):
+        spec = spec_named(name)
+        return name, (spec.frames, spec.size) if spec.built_for_one_clip else None
     plain, _, clip = name.partition("@")
     if plain not in BACKBONES:
         raise ValueError(f"There is no backbone {name!r}. {nearest(plain)}")

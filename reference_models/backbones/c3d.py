@@ -36,7 +36,7 @@ class C3D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, 512]."""
-        return self.forward_features(clips).mean((2, 3, 4))
+        return self.forward_features(clips).float().mean((2, 3, 4))
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, 512, T/8, H/16, W/16], sizes rounded down."""

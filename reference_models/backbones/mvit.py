@@ -53,7 +53,7 @@ class MultiscaleViT(MViT):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, 768]: the class token."""
-        return self.forward_features(clips)[:, 0]
+        return self.forward_features(clips)[:, 0].float()
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens, normalised, [B, 1 + N, 768]."""

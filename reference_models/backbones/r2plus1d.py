@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reference_models.backbones.accepted import at_least
+from reference_models.backbones.temporal_conv import TemporalConv
 
 
 class R2Plus1D(nn.Module):
@@ -34,7 +35,7 @@ class R2Plus1D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, 512]."""
-        return self.forward_features(clips).mean((2, 3, 4))
+        return self.forward_features(clips).float().mean((2, 3, 4))
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, 512, T/8, H/16, W/16], sizes rounded up."""
@@ -78,10 +79,10 @@ class Block(nn.Module):
             self.downsamplebn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        y_BCTHW = functional.relu(self.bn1(self.conv1(x_BCTHW)))
+        y_BCTHW = functional.relu(self.bn1(self.conv1(x_BCTHW)), inplace=True)
         y_BCTHW = self.bn2(self.conv2(y_BCTHW))
         shortcut_BCTHW = self.downsamplebn(self.downsampleconv(x_BCTHW)) if self.halve else x_BCTHW
-        return functional.relu(y_BCTHW + shortcut_BCTHW)
+        return functional.relu(y_BCTHW + shortcut_BCTHW, inplace=True)
 
 
 class SplitConv(nn.Module):
@@ -104,10 +105,10 @@ class SplitConv(nn.Module):
         over_time = ((t, 1, 1), (stride[0], 1, 1), (t // 2, 0, 0))
         self.spatial_conv = nn.Conv3d(in_channels, middle, *over_space, bias=False)
         self.bn = nn.BatchNorm3d(middle)
-        self.temporal_conv = nn.Conv3d(middle, out_channels, *over_time, bias=False)
+        self.temporal_conv = TemporalConv(middle, out_channels, *over_time, bias=False)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        out: Tensor = self.temporal_conv(functional.relu(self.bn(self.spatial_conv(x_BCTHW))))
+        out: Tensor = self.temporal_conv(functional.relu(self.bn(self.spatial_conv(x_BCTHW)), inplace=True))
         return out
 
 

@@ -27,6 +27,7 @@ from torchvision.models.video.resnet import (
 )
 
 from reference_models.backbones.accepted import at_least
+from reference_models.backbones.temporal_conv import with_temporal_convs
 
 
 class ResNet(VideoResNet):
@@ -56,13 +57,14 @@ class ResNet(VideoResNet):
         super().__init__(block, [conv] * 4, [blocks_a_stage] * 4, stem, num_classes=1)
         del self.avgpool, self.fc
         self.name = name
+        with_temporal_convs(self)
         for part in self.modules():
             if isinstance(part, nn.BatchNorm3d):
                 part.eps = norm_eps
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, 512]."""
-        return self.forward_features(clips).mean((2, 3, 4))
+        return self.forward_features(clips).float().mean((2, 3, 4))
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, 512, T/8, H/16, W/16], sizes rounded up."""

@@ -46,7 +46,7 @@ class SqueezeNet(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, 512]."""
-        return self.forward_features(clips).mean((2, 3, 4))
+        return self.forward_features(clips).float().mean((2, 3, 4))
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, 512, T/16, H/32, W/32], sizes rounded up."""
@@ -77,10 +77,10 @@ class Fire(nn.Module):
         self.expand3x3_bn = nn.BatchNorm3d(side)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        y_BCTHW = functional.relu(self.squeeze_bn(self.squeeze(x_BCTHW)))
+        y_BCTHW = functional.relu(self.squeeze_bn(self.squeeze(x_BCTHW)), inplace=True)
         sides = [self.expand1x1_bn(self.expand1x1(y_BCTHW)), self.expand3x3_bn(self.expand3x3(y_BCTHW))]
         z_BCTHW = torch.cat(sides, dim=1)
-        return functional.relu(z_BCTHW + x_BCTHW if self.bypass else z_BCTHW)
+        return functional.relu(z_BCTHW + x_BCTHW if self.bypass else z_BCTHW, inplace=True)
 
 
 def squeezenet_1_1() -> SqueezeNet:

@@ -46,7 +46,7 @@ class Swin(SwinTransformer3d):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, 768]."""
-        return self.forward_features(clips).mean((2, 3, 4))
+        return self.forward_features(clips).float().mean((2, 3, 4))
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, 768, T/2, H/32, W/32], sizes rounded up."""

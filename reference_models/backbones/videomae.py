@@ -7,7 +7,10 @@ Positions are a fixed table of sines over all tokens, computed for the clip at h
 clip of whole tubelets is taken. Queries and values have a bias, keys have none. The feature is the mean over tokens,
 then a LayerNorm (`fc_norm`), which a pretraining checkpoint does not have: there it is fresh.
 
-Shapes: B clips, N tokens, C channels, H heads, D channels of a head.
+`videomae_vit_mini` is ours: narrow, and with patches of 8 pixels, so that a frame of 56 pixels has as many positions
+(7 x 7) as the source's patches leave of one of 112.
+
+Shapes: B clips, N tokens, K of them visible, C channels, H heads, D channels of a head.
 """
 
 import torch
@@ -18,6 +21,7 @@ from torch.nn import functional
 from reference_models.backbones.accepted import multiples
 
 TUBELET = (2, 16, 16)
+"""Frames, rows and columns of a token."""
 
 
 class VideoMAE(nn.Module):
@@ -27,12 +31,14 @@ class VideoMAE(nn.Module):
         width: Channels.
         heads: Of the attention.
         depth: Number of blocks.
+        tubelet: Frames, rows and columns of a token.
     """
 
-    def __init__(self, width: int, heads: int, depth: int = 12) -> None:
+    def __init__(self, width: int, heads: int, depth: int = 12, tubelet: tuple[int, int, int] = TUBELET) -> None:
         super().__init__()
         self.feature_dim = width
-        self.patch_embed = TubeletEmbedding(width)
+        self.tubelet = tubelet
+        self.patch_embed = TubeletEmbedding(width, tubelet)
         self.positions = Positions()
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.fc_norm = nn.LayerNorm(width, eps=1e-6)
@@ -44,15 +50,23 @@ class VideoMAE(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, C]."""
-        features: Tensor = self.fc_norm(self.forward_features(clips).mean(1))
+        features: Tensor = self.fc_norm(self.forward_features(clips).float().mean(1))
         return features
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """The last tokens [B, N, C]; N is T/2 x H/16 x W/16."""
+        """The last tokens [B, N, C]; N is T/2 x H/16 x W/16, or as the tubelet says."""
         x_BNC = self.positions(self.patch_embed(clips))
         for block in self.blocks:
             x_BNC = block(x_BNC)
         return x_BNC
+
+    def forward_visible(self, clips: Tensor, visible_BK: Tensor) -> Tensor:
+        """The last tokens [B, K, C] where only the tokens of these numbers are shown to the network."""
+        x_BNC = self.positions(self.patch_embed(clips))
+        x_BKC = x_BNC.gather(1, visible_BK[:, :, None].expand(-1, -1, self.feature_dim))
+        for block in self.blocks:
+            x_BKC = block(x_BKC)
+        return x_BKC
 
     def layers(self) -> dict[str, nn.Module]:
         """The modules whose outputs are the layers, in the order in which they run."""
@@ -60,15 +74,15 @@ class VideoMAE(nn.Module):
 
     def accepts(self, frames: int, height: int, width: int) -> str | None:
         """None, or why such clips cannot be taken."""
-        return multiples("VideoMAE's ViT", (frames, height, width), frames=TUBELET[0], size=TUBELET[1])
+        return multiples("VideoMAE's ViT", (frames, height, width), self.tubelet[0], self.tubelet[1])
 
 
 class TubeletEmbedding(nn.Module):
-    """Two frames of 16 x 16 pixels to one token."""
+    """Two frames of 16 x 16 pixels, or another tubelet, to one token."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, tubelet: tuple[int, int, int] = TUBELET) -> None:
         super().__init__()
-        self.proj = nn.Conv3d(3, width, kernel_size=TUBELET, stride=TUBELET)
+        self.proj = nn.Conv3d(3, width, kernel_size=tubelet, stride=tubelet)
 
     def forward(self, clips: Tensor) -> Tensor:
         tokens_BNC: Tensor = self.proj(clips).flatten(2).transpose(1, 2)
@@ -124,6 +138,11 @@ class Attention(nn.Module):
         y_BHND = functional.scaled_dot_product_attention(q_BHND, k_BHND, v_BHND)
         out_BNC: Tensor = self.proj(y_BHND.transpose(1, 2).flatten(2))
         return out_BNC
+
+
+def videomae_vit_mini() -> VideoMAE:
+    """Ours: 0.8 M parameters, 128 features, 4 blocks, patches of 8 pixels."""
+    return VideoMAE(width=128, heads=4, depth=4, tubelet=(2, 8, 8))
 
 
 def videomae_vit_s() -> VideoMAE:

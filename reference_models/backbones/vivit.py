@@ -52,7 +52,7 @@ class ViViT(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, C]: the class token."""
-        return self.forward_features(clips)[:, 0]
+        return self.forward_features(clips)[:, 0].float()
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens, normalised, [B, 1 + N, C]."""

@@ -45,7 +45,7 @@ class VJepa2(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalised clips [B, 3, T, H, W] to features [B, C]."""
-        return self.forward_features(clips).mean(1)
+        return self.forward_features(clips).float().mean(1)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens, normalised, [B, N, C]; N is T/2 x H/16 x W/16."""

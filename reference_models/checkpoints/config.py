@@ -1,5 +1,7 @@
 """What stands in a checkpoint's config.json."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -7,6 +9,11 @@ from pydantic import Field
 from bench.schema import ClipSpec, Frozen, Hash, ModelName, Normalisation
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+
+def name_of_folder(folder: Path) -> str:
+    """What a checkpoint is called that nobody has named: its folder's name, in the characters that a name may have."""
+    return re.sub(r"^\W+|[^\w .+()·/@-]", "", folder.resolve().name)[:80] or "checkpoint"
 
 
 class About(Frozen):

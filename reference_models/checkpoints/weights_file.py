@@ -17,6 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.schema import Normalisation
+from reference_models.checkpoints.preprocessor import colours_beside
+
 CONTAINERS = ("state_dict", "model", "module", "model_state", "model_state_dict", "network", "net")
 """Where in a checkpoint its authors put the weights, in the order in which they are looked for."""
 
@@ -34,6 +37,9 @@ class WeightsFile:
 
     config: dict[str, object]
     """The config.json beside it; empty where there is none."""
+
+    colours: Normalisation | None = None
+    """What a repository's preprocessor_config.json asks for; None where there is none."""
 
 
 def read_weights(path: Path) -> WeightsFile:
@@ -56,7 +62,8 @@ def read_weights(path: Path) -> WeightsFile:
     if all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
         where += ", every key without its `module.`"
-    return WeightsFile(tensors, where, _config_beside(path))
+    config = _config_beside(path)
+    return WeightsFile(tensors, where, config, colours_beside(path) if config else None)
 
 
 def _file_in(folder: Path) -> Path:

@@ -34,10 +34,10 @@ class Format:
     source: str
     """Whose files look like this."""
 
-    architectures: tuple[str, ...]
-    """What they may hold; where several fit, the first."""
+    architectures: tuple[str, ...] = ()
+    """What they may hold; where several fit, the first. None where config.json tells."""
 
-    marks: str
+    marks: str = ""
     """A key by which the format is recognised."""
 
     normalisation: Normalisation
