@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.schema import ArchitectureKind, Normalisation, content_hash
+from bench.schema import ArchitectureKind, ClipSpec, Normalisation, content_hash
 
 StudentFactory = Callable[[], nn.Module]
 """Makes a freshly initialised backbone (under the current torch seed) that keeps the contract of `Backbone`."""
