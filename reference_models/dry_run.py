@@ -1,22 +1,26 @@
 """What a recipe would cost on this machine, before it is started."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from bench.device import device_named
 from bench.names import generator
 from bench.stages.classifier import stacked
 from bench.training import Batch, train
 from reference_models.backbones import build
 from reference_models.counts import cost
 from reference_models.pretext.supervised import Labels
-from reference_models.pretrain import Learner, device_named, fresh, plan_of, refuse, task_loss
+from reference_models.pretrain import AUGMENT, Learner, fresh, plan_of, refuse, task_loss
 from reference_models.recipes.recipe import Recipe
 
 CALIBRATION_STEPS = 4
 """The first two warm up caches and kernels and are not timed."""
+
+CALIBRATION_CLIPS = 8
+"""In a timed step, about: a whole batch of a large recipe may not fit here. Time is taken to grow with the clips."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,21 @@ def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
     with torch.device("meta"):
         macs, _ = cost(build(recipe.architecture).eval(), torch.empty(1, 3, clip.num_frames, clip.size, clip.size))
     task = Labels(recipe.task.clips_per_video, 2) if isinstance(recipe.task, Labels) else recipe.task
+    num_videos = min(recipe.batch_size, max(2, CALIBRATION_CLIPS // task.clips_per_video))
     ends: list[float] = []
 
     def made_up(step: int) -> Batch:
         examples = []
-        for at in range(recipe.batch_size):
+        for at in range(num_videos):
             rng = generator("dry run", step, at)
-            shape = (*task.choose_frames(task.span(clip), clip, rng).shape, clip.size, clip.size, 3)
+            drawn = recipe.augmentation.draw(rng, task.draws, clip.resize, clip.size)
+            frame = clip.resize if recipe.augmentation.samples else (clip.size, clip.size)
+            shape = (*task.choose_frames(task.span(clip), clip, rng).shape, *frame, 3)
             example = dict(task.make_example(rng.integers(0, 256, shape, dtype=np.uint8), rng))
-            example["colours"] = rng.uniform(-1, 1, size=(len(example["clips"]), 3)).astype(np.float32)
+            example |= {f"{AUGMENT}{name}": array for name, array in drawn.arrays.items()}
             example["labels"] = np.asarray(rng.integers(2))
             examples.append(example)
-        return Batch(tuple(f"made up {at}" for at in range(recipe.batch_size)), stacked(examples))
+        return Batch(tuple(f"made up {at}" for at in range(num_videos)), stacked(examples))
 
     loss = task_loss(recipe, task)
 
@@ -76,9 +83,9 @@ def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
 
     where = device_named(device)
     learner = Learner(trunk, task.build_head(trunk, clip))
-    plan = plan_of(recipe, steps=CALIBRATION_STEPS)
+    plan = replace(plan_of(recipe, steps=CALIBRATION_STEPS), accumulate=1)
     train(learner, timed, made_up, plan, names=("dry run",), device=where)
     ends.append(time.monotonic())
-    step_s = (ends[-1] - ends[2]) / (CALIBRATION_STEPS - 2)
+    step_s = (ends[-1] - ends[2]) / (CALIBRATION_STEPS - 2) * recipe.batch_size / num_videos
     clips = recipe.steps * recipe.batch_size * task.clips_per_video
     return Estimate(recipe.name, recipe.steps, clips, 2 * macs / 1e9, step_s * recipe.steps, str(where))

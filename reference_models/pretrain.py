@@ -3,29 +3,35 @@
 The same loop as finetuning and distillation (`bench.training`). The head is thrown away. A run that was cut off goes on
 where it was; a run whose checkpoint is there already returns it.
 
-Shapes: B videos of a batch, N clips of a video, T frames, H W rows and columns, D features.
+Shapes: B videos of a batch, N rows of a video, R frames of a row, H W rows and columns, C colours.
 """
 
+import json
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.cores import cores
 from bench.encoder import normalise
 from bench.home import Home
 from bench.names import generator, seed_of
-from bench.schema import ClipSpec, content_hash
+from bench.ranks import ALONE, Ranks, ranks_here
+from bench.schema import content_hash
 from bench.stages.classifier import epochs_of, shuffled, stacked
-from bench.training import Batch, Kept, Loss, MakeBatch, Plan, Report, TrainingLog, cores, train
+from bench.training import Batch, Kept, Loss, MakeBatch, Plan, Report, TrainingLog, train
 from bench.video.datasets.embedded import embedded_pretraining
-from bench.video.datasets.folder import folder_dataset
+from bench.video.datasets.own import own_videos
+from bench.video.embedded.sets import Family
 from bench.video.frame_store import FrameStore, build_store
 from bench.video.index import VideoSet
+from reference_models.augmentation import Cut, augmented
 from reference_models.backbones import build
 from reference_models.checkpoints.config import CONFIG, About, CheckpointConfig
 from reference_models.checkpoints.save import save
@@ -34,7 +40,13 @@ from reference_models.pretext.task import Task
 from reference_models.recipes.recipe import Recipe
 
 LICENCE = "Apache-2.0"
-VERSION = 1
+AUGMENT = "augment "
+"""Before the names of what was drawn for the augmentation, in a batch."""
+
+LOG = "training.jsonl"
+"""Beside the weights: what every step logged."""
+
+VERSION = 2
 """Raised when the way from recipe to weights changes."""
 
 
@@ -70,48 +82,68 @@ def pretrain(
         ValueError: If the videos are too short for the task, the backbone refuses the clip, the loss is not finite, or
             the disk is full.
     """
-    clip = recipe.clip
+    ranks, where = ranks_here(device)
     trunk = fresh(recipe.architecture, recipe.seed)
     refuse(trunk, recipe)
+    if not ranks.first:
+        ranks.wait()  # the first makes videos and frames, the others find them
     chosen = open_videos(recipe, home, data, lambda words, share: report(words, 0.1 * share))
-    key = {"recipe": recipe.settings, "videos": chosen.digest, "version": VERSION}
+    if ranks.first:
+        ranks.wait()
+    key = {"recipe": recipe.settings, "videos": chosen.digest, "version": VERSION, "processes": ranks.count}
     signature = f"{recipe.name} {content_hash(key)[:12]}"
-    kept = Kept(home.training / f"pretrain-{content_hash(key)[:24]}", key)
-    log_file = kept.folder / "training.jsonl"
     if _stands(folder, signature):
         report("it is there already", 1.0)
         return folder
 
     with torch.random.fork_rng([]):
         torch.manual_seed(seed_of("pretrain", recipe.name, recipe.seed, "head"))
-        head = chosen.task.build_head(trunk, clip)
-    learner = Learner(trunk, head)
-    log = train(
-        learner,
-        task_loss(recipe, chosen.task),
-        batches(recipe, chosen),
-        plan_of(recipe),
-        names=("pretrain", recipe.name, recipe.seed),
-        device=device_named(device),
-        report=lambda words, share: report(words, 0.1 + 0.9 * share),
-        kept=kept,
-        log_file=log_file,
-    )
+        head = chosen.task.build_head(trunk, recipe.clip)
     about = About(
         name=recipe.title,
         architecture=recipe.architecture,
         normalisation=recipe.normalisation,
-        clip=clip,
+        clip=recipe.clip,
         pretext=recipe.task.words,
         family=recipe.task.family,
         pretrained_on=(chosen.name,),
         recipe=signature,
         licence=LICENCE if data is None else "",
     )
-    save(folder, trunk.cpu(), about, story=story(recipe, chosen, log), files=(log_file,))
-    log_file.unlink()
-    kept.forget()
+
+    def milestone(step: int) -> None:
+        if ranks.first:
+            words = {"name": f"{recipe.title} (step {step})", "recipe": f"{signature} step {step}"}
+            so_far = about.model_copy(update=words)
+            save(folder.with_name(f"{folder.name}--step-{step}"), trunk, so_far)
+
+    kept = Kept(home.training / f"pretrain-{content_hash(key)[:24]}", key)
+    log_file = kept.folder / LOG
+    log = train(
+        Learner(trunk, head),
+        task_loss(recipe, chosen.task),
+        batches(recipe, chosen, ranks),
+        plan_of(recipe),
+        names=("pretrain", recipe.name, recipe.seed),
+        device=where,
+        report=lambda words, share: report(words, 0.1 + 0.9 * share),
+        kept=kept,
+        log_file=log_file,
+        milestones={step: partial(milestone, step) for step in recipe.milestones},
+        ranks=ranks,
+    )
+    if ranks.first:
+        save(folder, trunk.cpu(), about, story=story(recipe, chosen, log), files=(log_file,))
+        log_file.unlink()
+        kept.forget()
+    ranks.wait()
     return folder
+
+
+def landed(recipe: Recipe, folder: Path) -> str:
+    """Whether the run behind this checkpoint is where the recipe says; empty if the recipe says nothing."""
+    steps = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    return recipe.landing.verdict(steps) if recipe.landing else ""
 
 
 def random_checkpoint(architecture: str, seed: int, folder: Path) -> Path:
@@ -139,6 +171,12 @@ def refuse(trunk: nn.Module, recipe: Recipe) -> None:
         raise ValueError(f"{recipe.name} has clips of {clip.num_frames} x {clip.size} x {clip.size}. {refusal}.")
     if refusal := recipe.task.refusal(trunk, clip):
         raise ValueError(f"{recipe.name} on {recipe.architecture}: {refusal}")
+    queue = getattr(recipe.task, "queue", 0)
+    if queue and not recipe.batch_size <= queue <= recipe.steps * recipe.batch_size:
+        raise ValueError(
+            f"{recipe.name} keeps {queue} keys of other videos, and sees {recipe.batch_size} videos a step, "
+            f"{recipe.steps * recipe.batch_size} in all. Take a queue that holds a batch at least and can be filled once."
+        )
 
 
 @dataclass(frozen=True)
@@ -162,13 +200,20 @@ class Chosen:
 def open_videos(recipe: Recipe, home: Home, data: Path | None, report: Report) -> Chosen:
     """Make or find the recipe's videos and their frames; leave out what is too short for the task."""
     if data is None:
+        family, _, long = recipe.videos.partition("-")
+        if family not in get_args(Family):
+            raise ValueError(f"{recipe.name} learns from {recipe.videos}. Give the folder of its videos with --data.")
         videos = embedded_pretraining(
-            recipe.videos, home.videos, workers=cores(), report=lambda words, share: report(words, share / 2)
+            family,
+            home.videos,
+            workers=cores(),
+            report=lambda words, share: report(words, share / 2),
+            long=long == "long",
         )
         name = recipe.videos
     else:
-        videos = folder_dataset(data).train
-        name = data.resolve().name
+        videos = own_videos(data, home.videos, lambda words, share: report(words, share / 2)).train
+        name = data.name
     store = build_store(
         videos,
         resize=recipe.clip.resize,
@@ -192,78 +237,55 @@ def open_videos(recipe: Recipe, home: Home, data: Path | None, report: Report) -
     return Chosen(name, task, videos.only(long_enough), store, len(videos) - len(long_enough))
 
 
-def batches(recipe: Recipe, chosen: Chosen) -> MakeBatch:
-    """From step to batch: every video once an epoch, in an order of that epoch."""
-    clip, task, videos = recipe.clip, chosen.task, chosen.videos
+def batches(recipe: Recipe, chosen: Chosen, ranks: Ranks = ALONE) -> MakeBatch:
+    """From step to this process's share of a batch: every video once an epoch, in an order of that epoch."""
+    clip, task, videos, augmentation = recipe.clip, chosen.task, chosen.videos, recipe.augmentation
     names = ("pretrain", recipe.name, recipe.seed)
     order, ids = shuffled(*names), videos.ids
     labels = [video.label for video in videos.videos]
 
     def example(at: int, epoch: int) -> dict[str, NDArray[Any]]:
         rng = generator(*names, epoch, ids[at])
-        frames_NT = task.choose_frames(chosen.store.num_frames(ids[at]), clip, rng)
-        clips_NTHWC = np.stack([_cropped_clip(chosen.store, ids[at], frames_T, clip, rng) for frames_T in frames_NT])
-        made = dict(task.make_example(clips_NTHWC, rng))
-        made["colours"] = rng.uniform(-1, 1, size=(len(made["clips"]), 3)).astype(np.float32)
+        frames_NR = task.choose_frames(chosen.store.num_frames(ids[at]), clip, rng)
+        drawn = augmentation.draw(rng, task.draws, chosen.store.frame_size(ids[at]), clip.size)
+        rows = zip(frames_NR, drawn.cuts, strict=True)
+        made = dict(task.make_example(np.stack([read(ids[at], frames_R, cut) for frames_R, cut in rows]), rng))
+        made |= {f"{AUGMENT}{name}": array for name, array in drawn.arrays.items()}
         if labels[at] is not None:
             made["labels"] = np.asarray(labels[at])
         return made
 
+    def read(video_id: str, frames_R: NDArray[np.int64], cut: Cut) -> NDArray[np.uint8]:
+        if augmentation.samples:
+            return chosen.store.clip(video_id, frames_R)
+        row_RHWC = chosen.store.clip(video_id, frames_R, (cut.top, cut.left, cut.size))
+        return row_RHWC[:, :, ::-1] if cut.mirrored else row_RHWC
+
     def make(step: int) -> Batch:
-        chosen_places = order(step, recipe.batch_size, len(ids))
-        epochs = epochs_of(step, recipe.batch_size, len(ids))
+        chosen_places = ranks.share(order(step, recipe.batch_size, len(ids)))
+        epochs = ranks.share(epochs_of(step, recipe.batch_size, len(ids)))
         examples = [example(at, epoch) for at, epoch in zip(chosen_places, epochs, strict=True)]
         return Batch(tuple(ids[at] for at in chosen_places), stacked(examples))
 
     return make
 
 
-def _cropped_clip(
-    store: FrameStore, video_id: str, frames_T: NDArray[np.int64], clip: ClipSpec, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """A square from a place of its own for every clip, so that places tell nothing about order."""
-    height, width = store.frame_size(video_id)
-    top, left = int(rng.integers(height - clip.size + 1)), int(rng.integers(width - clip.size + 1))
-    return store.clip(video_id, frames_T, (top, left, clip.size))
-
-
 def task_loss(recipe: Recipe, task: Task) -> Loss:
-    """Colours, normalisation, then the task's own loss."""
-    strengths = torch.tensor([recipe.brightness, recipe.contrast, recipe.saturation])
+    """Augmentation, normalisation, then the task's own loss."""
 
     def loss(learner: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        clips_BNTHWC, colours_BN3 = batch.pop("clips"), batch.pop("colours")
-        clips = clips_BNTHWC.flatten(0, 1)
-        if strengths.any():
-            clips = jittered(clips, colours_BN3.flatten(0, 1) * strengths.to(clips.device))
-        normal_BNCTHW = normalise(clips, recipe.normalisation).unflatten(0, clips_BNTHWC.shape[:2])
+        clips_BNRHWC = batch.pop("clips")
+        drawn = {name: batch.pop(f"{AUGMENT}{name}").flatten(0, 1) for name in _augmented_by(batch)}
+        clips = augmented(clips_BNRHWC.flatten(0, 1), drawn, recipe.clip.size)
+        normal_BNCRHW = normalise(clips, recipe.normalisation).unflatten(0, clips_BNRHWC.shape[:2])
         assert isinstance(learner, Learner), "made by pretrain"
-        return task.loss(learner.trunk, learner.head, {**batch, "clips": normal_BNCTHW})
+        return task.loss(learner.trunk, learner.head, {**batch, "clips": normal_BNCRHW})
 
     return loss
 
 
-def jittered(clips_BTHWC: Tensor, changes_B3: Tensor) -> Tensor:
-    """Clips with other brightness, contrast and saturation, one change a clip, as floats from 0 to 255.
-
-    All three are one matrix and one offset for the three colours of a pixel. Saturation moves every pixel from or to its
-    grey (ITU-R BT.601 weights), contrast from or to the clip's mean colour.
-    """
-    brightness_B, contrast_B, saturation_B = (1 + changes_B3).unbind(1)
-    pixels_BCN = clips_BTHWC.flatten(1, 3).transpose(1, 2).float().contiguous()  # by colours: the product is then fast
-    to_grey_CC = torch.tensor([0.299, 0.587, 0.114], device=pixels_BCN.device).expand(3, 3)
-    same_CC = torch.eye(3, device=pixels_BCN.device)
-    saturate_BCC = saturation_B[:, None, None] * same_CC + (1 - saturation_B)[:, None, None] * to_grey_CC
-    matrix_BCC = (brightness_B * contrast_B)[:, None, None] * saturate_BCC
-    mean_BC1 = saturate_BCC @ pixels_BCN.mean(2, keepdim=True)
-    offset_BC1 = (brightness_B * (1 - contrast_B))[:, None, None] * mean_BC1
-    changed_BCN = torch.baddbmm(offset_BC1, matrix_BCC, pixels_BCN).clamp_(0, 255)
-    return changed_BCN.transpose(1, 2).contiguous().view(clips_BTHWC.shape)
-
-
-def device_named(device: str) -> torch.device:
-    """`auto` is a GPU where there is one."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+def _augmented_by(batch: dict[str, Tensor]) -> list[str]:
+    return [name.removeprefix(AUGMENT) for name in batch if name.startswith(AUGMENT)]
 
 
 def plan_of(recipe: Recipe, steps: int | None = None) -> Plan:
@@ -272,6 +294,11 @@ def plan_of(recipe: Recipe, steps: int | None = None) -> Plan:
         steps=steps or recipe.steps,
         optimiser=recipe.optimiser,
         learning_rate=recipe.learning_rate,
+        schedule=recipe.schedule,
+        drops=recipe.drops,
+        floor=recipe.floor,
+        betas=recipe.betas,
+        accumulate=recipe.accumulate,
         weight_decay=recipe.weight_decay,
         warm_up=recipe.warm_up,
         rates={"head": recipe.head_rate},
@@ -296,7 +323,7 @@ def story(recipe: Recipe, chosen: Chosen, log: TrainingLog) -> str:
     return (
         f"Trained for {recipe.steps} steps of {recipe.batch_size} videos, out of {len(chosen.videos)} in "
         f"{chosen.name}{left_out}. Means over the steps around it:\n\n" + "\n".join(table) + "\n\n"
-        "Every step is in `training.jsonl`.\n"
+        f"Every step is in `{LOG}`.\n"
     )
 
 

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -352,3 +353,11 @@ def test_every_pair_of_clips_is_compared_and_chance_is_log_of_the_orders():
     loss, numbers = task.loss(TinyNet(), head, batch)
     assert loss.item() == pytest.approx(np.log(24), abs=0.3)
     assert 0 <= numbers["accuracy"].item() <= 1
+
+
+@pytest.mark.parametrize("queue", [3, 49])
+def test_a_queue_smaller_than_a_batch_or_never_filled_is_refused_before_any_work(queue):
+    task = SimpleNamespace(refusal=lambda _trunk, _clip: None, queue=queue)
+    with pytest.raises(ValueError, match=f"keeps {queue} keys of other videos, and sees 4 videos a step, 48 in all"):
+        pretrain.refuse(TinyNet(), replace(RECIPE, task=task))
+    pretrain.refuse(TinyNet(), replace(RECIPE, task=SimpleNamespace(refusal=lambda _trunk, _clip: None, queue=48)))

@@ -73,7 +73,8 @@ class Bench:
 
     def keep(self, folder, home):
         kind, number = folder.name.split("-")
-        return SimpleNamespace(architecture=kind, number=int(number)), self.folder / "kept" / folder.name
+        config = SimpleNamespace(clip=None)
+        return SimpleNamespace(architecture=kind, number=int(number), config=config), self.folder / "kept" / folder.name
 
     def make_checkpoint(self, request, home, device, report):
         self.made.append(f"{request.anchor} {request.architecture}")

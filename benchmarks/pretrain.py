@@ -1,0 +1,200 @@
+"""What pretraining costs beside the network: clips a second of every task, against the bare backbone.
+
+    python -m benchmarks.pretrain [--quick] [--json] [--only TASK]
+
+Embedded videos are made here and decoded into a frame store. For every task of the `mini-*` recipes and two backbones,
+R(2+1)D-10 and a ShuffleNet half as wide as the common one, by the clock, median of the steps, one thread inside torch:
+
+- bare: forward and backward of the trunk, on as many random clips as pass through it in a step of the task;
+- store: whole steps of the one training loop, which reads clips from the store, augments them, asks the task, updates;
+- stream: the same, every video decoded from its file when it is needed (ShuffleNet only).
+
+What is lost is 1 - store / bare. Playback rate has a decoder and the contrastive tasks have a second, untrained network:
+these count as task here.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.names import generator
+from bench.training import Loss, keep_large_buffers, train
+from bench.video.datasets.embedded import video_set
+from bench.video.decode import decode
+from bench.video.embedded.encode import encode
+from bench.video.embedded.sets import EmbeddedSet, Family, path_of, render
+from bench.video.frame_store import FrameStore, build_store
+from bench.video.index import VideoSet
+from bench.video.resize import Crop, resize_clip
+from reference_models.pretext.supervised import Labels
+from reference_models.pretrain import Chosen, Learner, batches, fresh, plan_of, task_loss
+from reference_models.recipes.named import RECIPES
+from reference_models.recipes.recipe import Recipe
+
+NUM_VIDEOS = 8
+WARM_UP = 1
+"""Steps that are not timed."""
+
+SHUFFLENET, R2PLUS1D = "shufflenet_v1_x0_5", "r2plus1d_10"
+PROMISES = {SHUFFLENET: 0.25, R2PLUS1D: 0.15}
+"""The share of the bare network's speed that may be lost."""
+
+
+@dataclass
+class FromFiles:
+    """Stands where a frame store does, and decodes a video whenever a clip of it is asked for."""
+
+    videos: VideoSet
+    store: FrameStore
+
+    def num_frames(self, video_id: str) -> int:
+        """Frames of a video."""
+        return self.store.num_frames(video_id)
+
+    def frame_size(self, video_id: str) -> tuple[int, int]:
+        """Height and width of its frames."""
+        return self.store.frame_size(video_id)
+
+    def clip(self, video_id: str, frame_numbers: NDArray[np.int64], crop: Crop | None = None) -> NDArray[np.uint8]:
+        """As `FrameStore.clip`."""
+        frames_THW3 = decode(self.videos.video(video_id).path)[frame_numbers]
+        return resize_clip(frames_THW3, self.frame_size(video_id), crop)
+
+
+def on(recipe: Recipe, architecture: str, batch_size: int) -> Recipe:
+    """The recipe on this backbone, or on its own where the task refuses it."""
+    refused = recipe.task.refusal(fresh(architecture, 0), recipe.clip)
+    return replace(recipe, architecture=recipe.architecture if refused else architecture, batch_size=batch_size)
+
+
+def made(name: str, folder: Path, recipe: Recipe) -> tuple[VideoSet, FrameStore]:
+    """A few videos of the set that the recipe learns from, as files and as frames."""
+    family, _, long = name.partition("-")
+    whole = EmbeddedSet(cast(Family, family), "pretrain-long" if long else "pretrain")
+    videos = video_set(whole.family, whole.split, folder)
+    some = videos.only(list(videos.ids[:NUM_VIDEOS]))
+    for video_id in some.ids:
+        path = path_of(folder, video_id)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            encode(render(video_id), path)
+    return some, build_store(some, resize=recipe.clip.resize, folder=folder / "frames")
+
+
+def whole_step_s(recipe: Recipe, chosen: Chosen, steps: int) -> float:
+    """Seconds of a step of the training loop."""
+    ends: list[float] = []
+    loss = task_loss(recipe, chosen.task)
+
+    def timed(learner: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        ends.append(time.perf_counter())
+        return loss(learner, batch)
+
+    trunk = fresh(recipe.architecture, 0)
+    learner = Learner(trunk, chosen.task.build_head(trunk, recipe.clip))
+    train(
+        learner,
+        cast(Loss, timed),
+        batches(recipe, chosen),
+        plan_of(recipe, WARM_UP + steps),
+        names=("benchmark",),
+        device=torch.device("cpu"),
+    )
+    ends.append(time.perf_counter())
+    return median(after - before for before, after in pairwise(ends[WARM_UP:]))
+
+
+def bare_step_s(recipe: Recipe, steps: int) -> float:
+    """Seconds of forward and backward on as many clips, in the training loop too, so that threads are alike."""
+    clip, num_clips = recipe.clip, recipe.batch_size * recipe.task.clips_per_video
+    clips = torch.from_numpy(
+        generator("benchmark").normal(size=(num_clips, clip.num_frames, clip.size, clip.size, 3)).astype(np.float32)
+    ).permute(0, 4, 1, 2, 3)
+    trunk = fresh(recipe.architecture, 0).to(memory_format=torch.channels_last_3d).train()  # type: ignore[call-overload]
+    times = []
+    keep_large_buffers()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if threads <= 2 else threads)
+    for _ in range(WARM_UP + steps):
+        begun = time.perf_counter()
+        trunk.zero_grad(set_to_none=True)
+        trunk(clips).sum().backward()
+        times.append(time.perf_counter() - begun)
+    torch.set_num_threads(threads)
+    return median(times[WARM_UP:])
+
+
+def measured(recipe: Recipe, folder: Path, steps: int, *, stream: bool) -> list[dict[str, Any]]:
+    """Clips a second of all arms of a recipe."""
+    videos, store = made(recipe.videos, folder, recipe)
+    task = replace(recipe.task, num_classes=len(videos.class_names)) if isinstance(recipe.task, Labels) else recipe.task
+    chosen = Chosen(recipe.videos, task, videos, store, 0)
+    seconds = {"bare": bare_step_s(recipe, steps), "store": whole_step_s(recipe, chosen, steps)}
+    if stream:
+        files = replace(chosen, store=cast(FrameStore, FromFiles(videos, store)))
+        seconds["stream"] = whole_step_s(recipe, files, steps)
+    clips = recipe.batch_size * task.clips_per_video
+    return [
+        {
+            "task": recipe.name.removeprefix("mini-"),
+            "backbone": recipe.architecture,
+            "arm": arm,
+            "clips_per_s": clips / s,
+        }
+        for arm, s in seconds.items()
+    ]
+
+
+def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The share lost, by task and backbone."""
+    speed = {(row["task"], row["backbone"], row["arm"]): row["clips_per_s"] for row in rows}
+    return {
+        f"{task} on {backbone}: share lost" + (f" (at most {PROMISES[backbone]})" if backbone in PROMISES else ""): 1
+        - whole / speed[task, backbone, "bare"]
+        for (task, backbone, arm), whole in speed.items()
+        if arm == "store"
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description="What pretraining costs beside the network.")
+    parser.add_argument("--quick", action="store_true", help="under 40 s")
+    parser.add_argument("--json", action="store_true", help="print the rows, and nothing else")
+    parser.add_argument("--only", default="", help="one task, such as vcop")
+    settings = parser.parse_args(arguments)
+    recipes = [make() for name, make in RECIPES.items() if name.startswith(f"mini-{settings.only}")]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        for recipe in recipes:
+            small = on(recipe, SHUFFLENET, 4 if settings.quick else recipe.batch_size)
+            rows += measured(small, Path(name), 3 if settings.quick else 12, stream=not settings.quick)
+        for recipe in recipes[:1] if settings.quick else recipes:
+            large = on(recipe, R2PLUS1D, 1 if settings.quick else 2)
+            if large.architecture == R2PLUS1D:
+                rows += measured(large, Path(name), 1 if settings.quick else 4, stream=False)
+    if settings.json:
+        print(json.dumps({"rows": rows, "ratios": ratios(rows)}))
+        return
+    for row in rows:
+        print(f"{row['task']:<14}{row['backbone']:<22}{row['arm']:<8}{row['clips_per_s']:7.1f} clips/s")
+    print()
+    for what, ratio in ratios(rows).items():
+        print(f"{what}: {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
