@@ -90,6 +90,7 @@ def main() -> None:
     # Read when torch is imported: threads that spin at barriers make a step three times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if parent := os.environ.get("REELPROOF_STOP_WITH"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job inherits it ignored.
         threading.Thread(target=_stop_with, args=(int(parent),), daemon=True).start()
     try:
         app()

@@ -65,9 +65,10 @@ def test_an_unknown_command_is_refused():
 
 
 def test_a_command_ends_with_the_process_that_started_it(tmp_path):
-    """A worker whose demo was killed does not go on alone."""
+    """A worker whose demo was killed does not go on alone, not even where Ctrl-C is ignored, as in a background job."""
     code = (
-        "import os, subprocess, sys, time\n"
+        "import os, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "environment = {**os.environ, 'REELPROOF_STOP_WITH': str(os.getpid())}\n"
         "child = subprocess.Popen([sys.executable, 'reelproof.py', 'worker'], env=environment)\n"
         "print(child.pid, flush=True)\n"
