@@ -24,7 +24,7 @@ test: install
 
 prove: install
 	@.ci/chromium
-	$(BIN)/python -m pytest -rs -m prove
+	$(BIN)/python -m pytest -n 2 --dist loadfile -rs -m prove
 
 check: install
 	$(BIN)/ruff check .
