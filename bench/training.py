@@ -138,6 +138,8 @@ class TrainingLog:
     """What each step saw: columns of equal length, `loss`, `rate` and whatever the loss names."""
 
     columns: dict[str, list[float]]
+    seconds_per_step: float = field(default=0.0, compare=False)
+    """Of this process's steps, waiting for videos included; 0 where an earlier process made them all."""
 
     @property
     def loss(self) -> list[float]:
@@ -252,9 +254,10 @@ def train(
             if kept and now - saved > kept.every_s:
                 keep(step + 1)
                 saved = time.monotonic()
+        seconds = time.monotonic() - started
         keep(plan.steps)
     module.eval()
-    return TrainingLog(run.columns)
+    return TrainingLog(run.columns, seconds / max(1, plan.steps - first))
 
 
 def _threads(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from bench.cores import cores
 from bench.encoder import normalise
+from bench.environment import environment
 from bench.home import Home
 from bench.names import generator, seed_of
 from bench.ranks import ALONE, Ranks, ranks_here
@@ -133,7 +134,7 @@ def pretrain(
         ranks=ranks,
     )
     if ranks.first:
-        save(folder, trunk.cpu(), about, story=story(recipe, chosen, log), files=(log_file,))
+        save(folder, trunk.cpu(), about, story=story(recipe, chosen, log, cost(recipe, log, where, ranks.count)), files=(log_file,))
         log_file.unlink()
         kept.forget()
     ranks.wait()
@@ -307,7 +308,17 @@ def plan_of(recipe: Recipe, steps: int | None = None) -> Plan:
     )
 
 
-def story(recipe: Recipe, chosen: Chosen, log: TrainingLog) -> str:
+def cost(recipe: Recipe, log: TrainingLog, device: torch.device, processes: int) -> str:
+    """Minutes and machine, in a sentence; empty where an earlier process trained to the end."""
+    if not log.seconds_per_step:
+        return ""
+    machine = environment(device.type)
+    where = machine.accelerator or f"{machine.cpu}, {cores()} cores"
+    several = f"{processes} processes, each on " if processes > 1 else ""
+    return f"It took {log.seconds_per_step * recipe.steps / 60:.1f} minutes ({several}{where})."
+
+
+def story(recipe: Recipe, chosen: Chosen, log: TrainingLog, cost: str) -> str:
     """What happened, for the model card."""
     left_out = f" ({chosen.too_short} more were too short or unreadable)" if chosen.too_short else ""
     milestones = [round(share * (recipe.steps - 1)) for share in (0, 0.5, 1)]
@@ -322,7 +333,7 @@ def story(recipe: Recipe, chosen: Chosen, log: TrainingLog) -> str:
     ]
     return (
         f"Trained for {recipe.steps} steps of {recipe.batch_size} videos, out of {len(chosen.videos)} in "
-        f"{chosen.name}{left_out}. Means over the steps around it:\n\n" + "\n".join(table) + "\n\n"
+        f"{chosen.name}{left_out}. {cost} Means over the steps around it:\n\n" + "\n".join(table) + "\n\n"
         f"Every step is in `{LOG}`.\n"
     )
 

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -162,6 +163,7 @@ def test_a_recipe_and_videos_make_a_checkpoint_that_loads(home, videos, tmp_path
     assert told[-1] == 1.0
     card = (tmp_path / "checkpoint" / "README.md").read_text()
     assert "Trained for 12 steps of 4 videos" in card
+    assert re.search(r"It took \d+\.\d minutes \(.+\)\.", card)
     lines = (tmp_path / "checkpoint" / "training.jsonl").read_text().splitlines()
     assert len(lines) == 12
     assert set(json.loads(lines[0])) == {"step", "loss", "rate", "accuracy"}
