@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "publish": ("reference_models.cli", "publish", "Put a checkpoint on the Hugging Face Hub, in one commit."),
     "evaluate": ("submissions.cli", "evaluate", "Judge a checkpoint here, without the queue."),
     "verify": ("submissions.cli", "verify", "Run a row again and say whether it holds."),
+    "shipped": ("submissions.cli", "shipped", "Put the row that comes with Reelproof on the board."),
     "submit": ("submissions.cli", "submit", "Put a checkpoint into the queue."),
     "worker": ("submissions.cli", "worker", "Judge what waits in the queue."),
     "ledger": ("submissions.cli", "ledger", "Every admission, score and verdict."),

@@ -39,6 +39,7 @@ def demo(
     checkpoint = home.checkpoints / RECIPE
     anchors = "random,supervised" if serve else "random"
     commands = [
+        ["shipped"],
         ["pretrain", RECIPE, "--out", str(checkpoint)],
         ["submit", str(checkpoint)],
         ["worker", "--until-idle", "--anchors", anchors],

@@ -1,4 +1,4 @@
-"""Commands: evaluate, verify, submit, worker, ledger."""
+"""Commands: evaluate, verify, shipped, submit, worker, ledger."""
 
 import json
 import logging
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from bench.activity import Working
     from bench.estimate import StageCost
     from bench.run import Progress, Videos
-    from bench.schema import ClipSpec
+    from bench.schema import ClipSpec, StageName
     from bench.suites.protocol import Suite
+    from bench.video.frame_store import Policy
 
 SHOWN_OF_ROBUSTNESS = ("top1", "noise_mean", "relative_decrease@1-5", "area", "break_point")
 """Of some thirty scores a model; all of them are in the file and on the row's page."""
@@ -37,6 +38,9 @@ def evaluate(
         bool, typer.Option("--leave-out", help="Go on without those of your videos that cannot be read.")
     ] = False,
     root: Annotated[Path | None, typer.Option(help="Where the official videos of the suite lie.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Store no frames, decode every clip anew: for sets too large for the disk.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure a little of every stage and say what all would cost.")
@@ -62,6 +66,8 @@ def evaluate(
             lambda words, share: activity(words, share * 0.1),
             clip=loaded.config.clip,
             leave_out=leave_out,
+            stream=stream,
+            say=activity.say,
         )
         if dry_run:
             costs = estimate(kept, protocol, videos, home, device=device, progress=_stages(activity, 0.1))
@@ -82,13 +88,20 @@ def verify(
         str,
         typer.Option(help="Show only so many of the test videos (5%) to the kept fitted models; nothing is trained."),
     ] = "",
+    stages: Annotated[
+        str, typer.Option(help="Run only these again, such as `linear_probe,retrieval`, which take seconds.")
+    ] = "",
     data: Annotated[Path | None, typer.Option(help="The folder, for a row on your own videos.")] = None,
     root: Annotated[Path | None, typer.Option(help="Where the official videos of the suite lie.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Store no frames, decode every clip anew: for sets too large for the disk.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
     """Run a row again from its kept weights with an empty cache: MATCH, WITHIN NOISE, DRIFT or MISMATCH.
 
     With --spot only inference on some videos is repeated, from the fitted models that the first run kept.
+    With --stages those are run again in full, trainings included, and the verdict is about them alone.
     Exit code 0 for the first two, 1 for the others. The verdict is kept in the ledger, beside the row.
     """
     from bench.activity import working
@@ -103,6 +116,9 @@ def verify(
     if result.suite.startswith("local:") and data is None:
         raise ValueError(f"{result.card.name} was judged on your own videos. Name their folder with --data.")
     share = _share(spot) if spot else None
+    if spot and stages:
+        raise ValueError("--spot repeats no training and --stages does: give one of the two.")
+    chosen = _stage_names(stages)
     with working(home, f"Verifying {result.card.name}") as activity:
         suite, videos = _opened(
             result.suite,
@@ -111,10 +127,12 @@ def verify(
             home,
             lambda words, done: activity(words, done * 0.1),
             clip=next((report.clip for report in result.datasets), None),
+            stream=stream,
+            say=activity.say,
         )
         told = _stages(activity, 0.1)
         if share is None:
-            verified = run_again(stored, suite, videos, home, device=device, progress=told)
+            verified = run_again(stored, suite, videos, home, stages=chosen, device=device, progress=told)
         else:
             verified = spot_check(stored, suite, videos, home, share, device=device, progress=told)
     words = f"{verified.verdict.name}: {verified.verdict.words}"
@@ -131,6 +149,17 @@ def verify(
     typer.echo(words)
     if verified.verdict.name not in ("MATCH", "WITHIN NOISE"):
         raise typer.Exit(1)
+
+
+def shipped() -> None:
+    """Put the row that comes with Reelproof on the board: a small trained checkpoint that can be verified at once."""
+    from submissions.shipped.place import place
+
+    card = place(Home.default()).result.card
+    typer.echo(
+        f"{card.name} ({card.architecture}, {card.encoder_hash[:8]}) is on the board. To run a part of it again: "
+        f"reelproof verify {card.encoder_hash[:8]} --stages linear_probe,retrieval"
+    )
 
 
 def submit(
@@ -237,15 +266,18 @@ def _opened(
     report: Callable[[str, float], None],
     *,
     clip: "ClipSpec | None",
+    say: Callable[[str], None],
     leave_out: bool = False,
+    stream: bool = False,
 ) -> "tuple[Suite, dict[str, Videos]]":
     """The protocol and its videos; with `data` those of somebody's own folder. An open suite shows the encoder's own clip."""
     from bench.data import open_folder, open_suite, suite_named
 
     if data is not None:
-        return open_folder(data, home, report, unreadable="leave_out" if leave_out else "stop")
+        unreadable: Policy = "leave_out" if leave_out else "stop"
+        return open_folder(data, home, report, unreadable=unreadable, stream=stream, say=say)
     protocol = suite_named(suite).with_clip(clip)
-    return protocol, open_suite(protocol, home, report, root=root)
+    return protocol, open_suite(protocol, home, report, root=root, stream=stream, say=say)
 
 
 def _stages(activity: "Working", begun: float) -> "Progress":
@@ -259,6 +291,17 @@ def _stages(activity: "Working", begun: float) -> "Progress":
         activity(f"{stage.replace('_', ' ')}: {words}", begun + (1 - begun) * whole(stage, share))
 
     return tell
+
+
+def _stage_names(words: str) -> "tuple[StageName, ...]":
+    """`linear_probe,retrieval` as names of stages; all where nothing is said."""
+    from bench.schema import STAGES
+
+    wanted = [word.strip().replace("-", "_").replace(" ", "_") for word in words.split(",") if word.strip()]
+    for word in wanted:
+        if word not in STAGES:
+            raise ValueError(f"There is no stage {word!r}. The stages are {', '.join(STAGES)}.")
+    return tuple(name for name in STAGES if name in wanted) or STAGES
 
 
 def _share(words: str) -> float:

@@ -1,7 +1,7 @@
 """Run a row again, whole or on some of its videos, and say whether it holds: MATCH, WITHIN NOISE, DRIFT or MISMATCH."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from bench.environment import environment
 from bench.home import Home
 from bench.results import Rows, StoredResult, read_results
 from bench.run import Progress, Videos, cache_folder, open_case
-from bench.schema import Environment, StageName
+from bench.schema import STAGES, Environment, StageName
 from bench.statistics.verdicts import Verdict, compare_runs
 from bench.suites.protocol import Suite
 from reference_models.backbones import build
@@ -44,7 +44,8 @@ def find_row(home: Home, row: str) -> StoredResult:
         one
         for one in stored
         if any(
-            word.startswith(row) for word in (one.result.result_id, one.result.card.encoder_hash, one.result.card.name)
+            word.casefold().startswith(row.casefold())
+            for word in (one.result.result_id, one.result.card.encoder_hash, one.result.card.name)
         )
     ]
     if not found:
@@ -52,7 +53,7 @@ def find_row(home: Home, row: str) -> StoredResult:
             ", ".join(f"{one.result.card.encoder_hash[:8]} ({one.result.card.name})" for one in stored) or "none yet"
         )
         raise ValueError(f"No result begins with {row!r}. Results here: {known}.")
-    found = [one for one in found if one.result.card.name == row] or found
+    found = [one for one in found if one.result.card.name.casefold() == row.casefold()] or found
     if len({one.result.card.encoder_hash for one in found}) > 1:
         names = ", ".join(f"{one.result.card.encoder_hash[:8]} ({one.result.card.name})" for one in found)
         raise ValueError(f"{row!r} means several rows: {names}. Give more digits.")
@@ -65,15 +66,31 @@ def verify(
     videos: Mapping[str, Videos],
     home: Home,
     *,
+    stages: Collection[StageName] = STAGES,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Verified:
-    """Replay every stage with an empty cache, from the kept weights, and compare per-video predictions.
+    """Replay stages with an empty cache, from the kept weights, and compare per-video predictions.
+
+    Args:
+        stored: The row.
+        suite: What it was scored under.
+        videos: The suite's.
+        home: Where its weights are kept.
+        stages: Those to replay, with what they stand on; all by default. The verdict is about these.
+        device: cpu, cuda or auto.
+        progress: Hears of each stage.
 
     Raises:
-        ValueError: If the kept weights are gone, or the suite is another one than that of the row.
+        ValueError: If the kept weights are gone, the suite is another one than that of the row, or there is nothing to compare.
     """
     result, weights = stored.result, kept_weights(stored, suite, home)
+    suite, rows = only_stages(suite, stages), stored.rows()
+    rows = {name: column[np.isin(rows["stage"], list(stages))] for name, column in rows.items()}
+    if not len(rows["stage"]):
+        raise ValueError(
+            f"The row holds no prediction of {' or '.join(sorted(stages))}, so there is nothing to compare."
+        )
     scratch = Home(home.root / "verify" / result.result_id)
     again = judge(
         weights,
@@ -85,9 +102,21 @@ def verify(
         progress=progress,
     )
     differs = environment_differences(result.environment, again.result.environment)
-    verdict = compare_runs(stored.rows(), again.rows(), environment_differs=bool(differs))
+    verdict = compare_runs(rows, again.rows(), environment_differs=bool(differs))
     shutil.rmtree(scratch.root)
+    left_out = [name for name in STAGES if name not in stages]
+    if left_out:
+        verdict = replace(verdict, words=f"{verdict.words} Not run again: {', '.join(left_out)}.")
     return Verified(verdict, differs)
+
+
+def only_stages(suite: Suite, stages: Collection[StageName]) -> Suite:
+    """The suite with these of its stages alone; it has another hash."""
+    narrowed = (
+        dataset.model_copy(update={"stages": tuple(name for name in dataset.stages if name in stages)})
+        for dataset in suite.datasets
+    )
+    return suite.model_copy(update={"datasets": tuple(narrowed)})
 
 
 def spot_check(

@@ -53,10 +53,10 @@ def test_kill_9_at_any_moment_loses_nothing_and_moves_no_number(tmp_path):
     assert b"Random initialisation" in board
 
     rows = json.loads(command(tmp_path, "board", "--json").communicate()[0])
-    assert {row["model"] for row in rows} >= {"Clip order (mini)", "Random initialisation"}
+    assert {row["name"] for row in rows} >= {"Clip order (mini)", "Random initialisation"}
+    again = command(tmp_path, "demo", "--no-serve")
+    assert board == again.communicate()[0]
+
     verified = command(tmp_path, "verify", "Clip order (mini)")
     words, _ = verified.communicate()
     assert words.decode().startswith("MATCH"), "from the kept weights, with an empty cache and no interruption"
-
-    again = command(tmp_path, "demo", "--no-serve")
-    assert board == again.communicate()[0]

@@ -11,7 +11,7 @@ from bench.schema import Card, Environment, Normalisation, Result
 from bench.suites.mini_v1 import MINI_V1
 from submissions import verify as verify_module
 from submissions.evaluate import Standing
-from submissions.verify import environment_differences, find_row, verify
+from submissions.verify import environment_differences, find_row, only_stages, verify
 
 ENVIRONMENT = Environment(
     python="3.12.1",
@@ -78,7 +78,7 @@ def store(home, result, ranks=RANKS):
 
 def test_a_row_is_found_by_the_beginning_of_its_hash_id_or_name(home):
     one, other = store(home, result_of("one", "1")), store(home, result_of("other", "2"))
-    for words in ("1111", "one", "on", one.result.result_id):
+    for words in ("1111", "one", "ON", one.result.result_id):
         assert find_row(home, words) == one
     assert find_row(home, "2") == other
 
@@ -167,6 +167,28 @@ def test_a_large_change_is_drift_only_where_the_environment_changed(home, judge_
     judge_again(worse, ENVIRONMENT.model_copy(update={"cpu": "arm"}))
     verified = verify(stored, MINI_V1, {}, home)
     assert (verified.verdict.name, verified.differs) == ("DRIFT", ("cpu: x86 then, arm now",))
+
+
+def test_some_stages_alone_are_run_again_and_the_verdict_says_which_were_not(home, judge_again):
+    stored = store(home, result_of())
+    judge_again(RANKS)
+    verified = verify(stored, MINI_V1, {}, home, stages=("linear_probe", "retrieval"))
+    assert verified.verdict.name == "MATCH"
+    assert verified.verdict.words.endswith("Not run again: finetune, robustness, distillation, cka.")
+
+
+def test_a_suite_of_some_stages_keeps_their_settings():
+    narrowed = only_stages(MINI_V1, ("retrieval", "linear_probe"))
+    assert [dataset.stages for dataset in narrowed.datasets] == [("linear_probe", "retrieval")] * 2
+    assert narrowed.linear_probe == MINI_V1.linear_probe
+    assert narrowed.hash != MINI_V1.hash
+
+
+def test_a_stage_without_predictions_cannot_be_compared(home, judge_again):
+    stored = store(home, result_of())
+    judge_again(RANKS)
+    with pytest.raises(ValueError, match="holds no prediction of cka"):
+        verify(stored, MINI_V1, {}, home, stages=("cka",))
 
 
 def test_a_row_of_another_protocol_is_refused_with_the_version_that_knows_it(home):
