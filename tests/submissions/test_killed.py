@@ -50,6 +50,7 @@ def test_twenty_kills_at_random_change_no_byte_of_what_evaluate_writes(tmp_path)
     checkpoint = random_checkpoint("shufflenet_v1_x0_25", seed=0, folder=tmp_path / "checkpoint")
     draw = np.random.default_rng(0)
     for kind in range(3):
+        (tmp_path / "videos" / str(kind)).mkdir(parents=True)
         for number in range(24):
             picture = draw.integers(0, 80, (64, 86, 3)) + 50 * kind
             write_picture(tmp_path / "videos" / str(kind) / f"{number}.mp4", picture.astype(np.uint8), num_frames=24)
