@@ -69,6 +69,10 @@ class Working:
                 half.write_text(json.dumps(asdict(state)))
                 half.replace(self._file)
 
+    def say(self, sentence: str) -> None:
+        """Print what should stay in the terminal, above the bar."""
+        self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
 
 @contextlib.contextmanager
 def working(home: Home, title: str) -> Iterator[Working]:

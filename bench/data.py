@@ -27,7 +27,8 @@ from bench.video.datasets.embedded import embedded
 from bench.video.datasets.hmdb51 import hmdb51
 from bench.video.datasets.own import own_videos
 from bench.video.datasets.ucf101 import ucf101
-from bench.video.frame_store import Policy, build_store
+from bench.video.frame_list import FrameReader
+from bench.video.frame_store import Policy, Say, build_store, log_it, open_stream
 from bench.video.index import Dataset, some
 
 SUITES: Mapping[str, Suite] = MappingProxyType(
@@ -57,7 +58,9 @@ def suite_named(name: str) -> Suite:
     return with_conditions(SUITES[plain], conditions) if "+" in name else SUITES[plain]
 
 
-def open_suite(suite: Suite, home: Home, report: Report, *, root: Path | None = None) -> dict[str, Videos]:
+def open_suite(
+    suite: Suite, home: Home, report: Report, *, root: Path | None = None, stream: bool = False, say: Say = log_it
+) -> dict[str, Videos]:
     """Make or find every data set of a suite, and its frame stores.
 
     Args:
@@ -65,6 +68,8 @@ def open_suite(suite: Suite, home: Home, report: Report, *, root: Path | None = 
         home: Where generated videos and frames are kept.
         report: Told what is going on.
         root: Where the official videos lie that the suite stands on; see `official_root`.
+        stream: Store no frames, decode every clip anew; and
+        say: is told what will be written: see `open_videos`.
 
     Raises:
         ValueError: If videos are missing, or their lists are not those of the suite.
@@ -79,7 +84,7 @@ def open_suite(suite: Suite, home: Home, report: Report, *, root: Path | None = 
             dataset = official(suite, protocol, official_root(protocol.name, home, root))
         else:
             dataset = embedded(protocol.name, home.videos, workers=cores(), report=partly)
-        opened[protocol.name] = open_videos(dataset, suite.clip, home, partly)
+        opened[protocol.name] = open_videos(dataset, suite.clip, home, partly, stream=stream, say=say)
     return opened
 
 
@@ -123,7 +128,13 @@ def official(suite: Suite, protocol: DatasetProtocol, root: Path) -> Dataset:
 
 
 def open_folder(
-    place: Path, home: Home, report: Report, *, unreadable: Policy = "stop"
+    place: Path,
+    home: Home,
+    report: Report,
+    *,
+    unreadable: Policy = "stop",
+    stream: bool = False,
+    say: Say = log_it,
 ) -> tuple[Suite, dict[str, Videos]]:
     """Somebody's own videos, and the suite that is mini's settings upon them.
 
@@ -132,9 +143,17 @@ def open_folder(
         home: Where frames are kept, and videos that are not files yet.
         report: Told what is going on.
         unreadable: Whether a video that cannot be read ends the work, or is left out and named in the result.
+        stream: Store no frames, decode every clip anew; and
+        say: is told what will be written: see `open_videos`.
     """
     videos = open_videos(
-        own_videos(place, home.videos, report), LOCAL_TEMPLATE.clip, home, report, unreadable=unreadable
+        own_videos(place, home.videos, report),
+        LOCAL_TEMPLATE.clip,
+        home,
+        report,
+        unreadable=unreadable,
+        stream=stream,
+        say=say,
     )
     dataset = videos.dataset
     manifest = content_hash({"manifest": dataset_manifest(dataset), "frames": videos.frames_digest})
@@ -143,18 +162,37 @@ def open_folder(
     return suite, {dataset.name: videos}
 
 
-def open_videos(dataset: Dataset, clip: ClipSpec, home: Home, report: Report, *, unreadable: Policy = "stop") -> Videos:
-    """Build or find the frame stores of a data set's splits; the videos that are left out are in them no more."""
+def open_videos(
+    dataset: Dataset,
+    clip: ClipSpec,
+    home: Home,
+    report: Report,
+    *,
+    unreadable: Policy = "stop",
+    stream: bool = False,
+    say: Say = log_it,
+) -> Videos:
+    """Build or find the frame stores of a data set's splits; the videos that are left out are in them no more.
+
+    With `stream` no frames are stored: a set too large for the disk is decoded anew for every clip, to the same bytes.
+    `say` is told of every split, before the work, how much will be written and where.
+    """
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     done, total = 0, sum(len(split) for split in sets.values())
-    stores = {}
+    stores: dict[str, FrameReader] = {}
     for name, split in sets.items():
 
         def counted(ready: int, _of: int, *, done: int = done) -> None:
             report("decoding", (done + ready) / total)
 
-        stores[name] = build_store(
-            split, resize=clip.resize, folder=home.frames, workers=cores(), progress=counted, unreadable=unreadable
+        stores[name] = (open_stream if stream else build_store)(
+            split,
+            resize=clip.resize,
+            folder=home.frames,
+            workers=cores(),
+            progress=counted,
+            unreadable=unreadable,
+            say=say,
         )
         done += len(split)
     left_out = tuple(video_id for store in stores.values() for video_id in store.left_out)

@@ -12,7 +12,7 @@ times are processor time of the process, the smallest of the rounds. One thread 
 - store, from files to frames on disk: `build_store` with one worker against each reader followed by Pillow and one
   np.save; then one worker against two, by the clock.
 - clips, batches of 8 random clips of 16 frames, 112 x 112: `FrameStore.clip` against the copy of the same bytes out of one
-  memory map.
+  memory map; and `FrameStream.clip`, which decodes the file up to the clip's end.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.video.decode import decode
-from bench.video.frame_store import build_store
+from bench.video.frame_store import build_store, open_stream
 from bench.video.index import Video, VideoSet
 from bench.video.resize import resize_clip
 
@@ -219,7 +219,7 @@ def storing(
         rows += [{"what": f"store {kind}", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
 
     many = []
-    copies = 6 * rounds
+    copies = 4 * rounds
     for number in range(copies):
         copy = folder / "many" / f"{number}{paths[number % len(paths)].suffix}"
         copy.parent.mkdir(exist_ok=True)
@@ -228,7 +228,7 @@ def storing(
     frames = sum(len(references[paths[number % len(paths)]]) for number in range(copies))
     times = in_turns(
         {f"{workers} workers": lambda workers=workers: build(many, workers) for workers in (1, 2)},  # type: ignore[misc]
-        2,
+        4,  # one core's own speed varies by a third on a shared host, from one build to the next
         time.perf_counter,
     )
     rows += [{"what": "store, by the clock", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
@@ -238,6 +238,7 @@ def storing(
 def clipping(paths: Sequence[Path], rounds: int, folder: Path) -> list[dict[str, Any]]:
     """Random clips from the store, against the copy of the same bytes out of one file."""
     store = build_store(video_set(paths), resize=SIZE, folder=folder / "clips")
+    stream = open_stream(video_set(paths), resize=SIZE, folder=folder / "clips")
     places = dict(zip(store.ids, np.cumsum([0, *(store.num_frames(video_id) for video_id in store.ids)]), strict=False))
     total = sum(store.num_frames(video_id) for video_id in store.ids)
     one_file = np.lib.format.open_memmap(folder / "one.npy", "w+", np.uint8, (total, *SIZE, 3))
@@ -265,8 +266,13 @@ def clipping(paths: Sequence[Path], rounds: int, folder: Path) -> list[dict[str,
                 first = places[video_id] + start
                 out[place] = one_file[first : first + 16, 8:120, 30:142]
 
+    def streamed() -> None:
+        for video_id, start in batches[0]:
+            stream.clip(video_id, np.arange(start, start + 16), (8, 30, 112))
+
     times = in_turns({"ours": ours, "copy": copy}, rounds)
-    return [{"what": "clips", "arm": name, "ms_a_batch": ms / len(batches)} for name, ms in times.items()]
+    rows = [{"what": "clips", "arm": name, "ms_a_batch": ms / len(batches)} for name, ms in times.items()]
+    return [*rows, {"what": "clips", "arm": "stream", "ms_a_batch": in_turns({"stream": streamed}, 3)["stream"]}]
 
 
 def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -302,9 +308,12 @@ def main(arguments: Sequence[str]) -> None:
         if settings.data:
             paths = sorted(path for path in settings.data.rglob("*") if path.suffix[1:] in CODERS)
         else:
-            paths = [folder / f"{seed}.{kind}" for kind in CODERS for seed in range(2)]
-            for path in paths:
-                write(path, written(int(path.stem), 64 if settings.quick else 185))
+            paths = []
+            for seed in range(2):
+                frames = written(seed, 64 if settings.quick else 185)
+                for kind in CODERS:
+                    paths.append(folder / f"{seed}.{kind}")
+                    write(paths[-1], frames)
         references = {path: decode(path) for path in paths}
         rows = reading(paths, references, rounds)
         rows += resizing(references[paths[0]][:64], rounds)

@@ -82,6 +82,9 @@ def pretrain(
     architecture: Annotated[str, typer.Option(help="Another backbone than the recipe's.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Store no frames, decode every clip anew: for sets too large for the disk.")
+    ] = False,
 ) -> None:
     """Train a checkpoint from a recipe. The same call after a stop goes on where it was."""
     from bench.activity import working
@@ -100,7 +103,9 @@ def pretrain(
     name = chosen.name if not architecture else f"{chosen.name}--{chosen.architecture}"
     folder = out or home.checkpoints / (name if data is None else f"{name}--{data.resolve().name}")
     with working(home, f"Pretraining {chosen.name}") as activity:
-        train_checkpoint(chosen, home=home, folder=folder, device=device, report=activity, data=data)
+        train_checkpoint(
+            chosen, home=home, folder=folder, device=device, report=activity, data=data, stream=stream, say=activity.say
+        )
     if data is None and chosen.landing:
         console.print(landed(chosen, folder), highlight=False)
     console.print(f"The checkpoint is in {folder}. To judge it: reelproof submit {folder}", highlight=False)

@@ -8,6 +8,7 @@ Shapes: B videos of a batch, N rows of a video, R frames of a row, H W rows and 
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,8 @@ from bench.training import Batch, Kept, Loss, MakeBatch, Plan, Report, TrainingL
 from bench.video.datasets.embedded import embedded_pretraining
 from bench.video.datasets.own import own_videos
 from bench.video.embedded.sets import Family
-from bench.video.frame_store import FrameStore, build_store
+from bench.video.frame_list import FrameReader
+from bench.video.frame_store import Say, build_store, log_it, open_stream
 from bench.video.index import VideoSet
 from reference_models.augmentation import Cut, augmented
 from reference_models.backbones import build
@@ -68,6 +70,8 @@ def pretrain(
     device: str = "auto",
     report: Report = lambda _words, _share: None,
     data: Path | None = None,
+    stream: bool = False,
+    say: Say = log_it,
 ) -> Path:
     """Train a backbone on a recipe's task and write its checkpoint folder.
 
@@ -78,6 +82,8 @@ def pretrain(
         device: `cpu`, `cuda` or `auto`.
         report: Progress; may raise to stop, nothing is lost.
         data: A folder of somebody's own videos, whose training split is used instead of the recipe's videos.
+        stream: Store no frames: every clip is decoded anew, to the same weights.
+        say: Told, before the work, how much will be written and where.
 
     Raises:
         ValueError: If the videos are too short for the task, the backbone refuses the clip, the loss is not finite, or
@@ -88,7 +94,14 @@ def pretrain(
     refuse(trunk, recipe)
     if not ranks.first:
         ranks.wait()  # the first makes videos and frames, the others find them
-    chosen = open_videos(recipe, home, data, lambda words, share: report(words, 0.1 * share))
+    chosen = open_videos(
+        recipe,
+        home,
+        data,
+        lambda words, share: report(words, 0.1 * share),
+        stream=stream,
+        say=say if ranks.first else log_it,
+    )
     if ranks.first:
         ranks.wait()
     key = {"recipe": recipe.settings, "videos": chosen.digest, "version": VERSION, "processes": ranks.count}
@@ -134,7 +147,13 @@ def pretrain(
         ranks=ranks,
     )
     if ranks.first:
-        save(folder, trunk.cpu(), about, story=story(recipe, chosen, log, cost(recipe, log, where, ranks.count)), files=(log_file,))
+        save(
+            folder,
+            trunk.cpu(),
+            about,
+            story=story(recipe, chosen, log, cost(recipe, log, where, ranks.count)),
+            files=(log_file,),
+        )
         log_file.unlink()
         kept.forget()
     ranks.wait()
@@ -189,7 +208,7 @@ class Chosen:
     """As the recipe has it, told the number of classes where it asks for them."""
 
     videos: VideoSet
-    store: FrameStore
+    store: FrameReader
     too_short: int
 
     @property
@@ -198,7 +217,9 @@ class Chosen:
         return content_hash({"manifest": self.videos.manifest_hash, "frames": self.store.digest})
 
 
-def open_videos(recipe: Recipe, home: Home, data: Path | None, report: Report) -> Chosen:
+def open_videos(
+    recipe: Recipe, home: Home, data: Path | None, report: Report, *, stream: bool = False, say: Say = log_it
+) -> Chosen:
     """Make or find the recipe's videos and their frames; leave out what is too short for the task."""
     if data is None:
         family, _, long = recipe.videos.partition("-")
@@ -215,13 +236,14 @@ def open_videos(recipe: Recipe, home: Home, data: Path | None, report: Report) -
     else:
         videos = own_videos(data, home.videos, lambda words, share: report(words, share / 2)).train
         name = data.name
-    store = build_store(
+    store: FrameReader = (open_stream if stream else build_store)(
         videos,
         resize=recipe.clip.resize,
         folder=home.frames,
         workers=cores(),
         progress=lambda done, total: report("decoding", 0.5 + done / total / 2),
         unreadable="leave_out",
+        say=say,
     )
     readable = [video_id for video_id in videos.ids if video_id not in store.left_out]
     span = recipe.task.span(recipe.clip)
@@ -249,18 +271,17 @@ def batches(recipe: Recipe, chosen: Chosen, ranks: Ranks = ALONE) -> MakeBatch:
         rng = generator(*names, epoch, ids[at])
         frames_NR = task.choose_frames(chosen.store.num_frames(ids[at]), clip, rng)
         drawn = augmentation.draw(rng, task.draws, chosen.store.frame_size(ids[at]), clip.size)
-        rows = zip(frames_NR, drawn.cuts, strict=True)
-        made = dict(task.make_example(np.stack([read(ids[at], frames_R, cut) for frames_R, cut in rows]), rng))
+        made = dict(task.make_example(np.stack(read(ids[at], frames_NR, drawn.cuts)), rng))
         made |= {f"{AUGMENT}{name}": array for name, array in drawn.arrays.items()}
         if labels[at] is not None:
             made["labels"] = np.asarray(labels[at])
         return made
 
-    def read(video_id: str, frames_R: NDArray[np.int64], cut: Cut) -> NDArray[np.uint8]:
+    def read(video_id: str, frames_NR: NDArray[np.int64], cuts: Sequence[Cut]) -> list[NDArray[np.uint8]]:
         if augmentation.samples:
-            return chosen.store.clip(video_id, frames_R)
-        row_RHWC = chosen.store.clip(video_id, frames_R, (cut.top, cut.left, cut.size))
-        return row_RHWC[:, :, ::-1] if cut.mirrored else row_RHWC
+            return chosen.store.clips(video_id, list(frames_NR), [None] * len(frames_NR))
+        rows_RHWC = chosen.store.clips(video_id, list(frames_NR), [(cut.top, cut.left, cut.size) for cut in cuts])
+        return [row[:, :, ::-1] if cut.mirrored else row for row, cut in zip(rows_RHWC, cuts, strict=True)]
 
     def make(step: int) -> Batch:
         chosen_places = ranks.share(order(step, recipe.batch_size, len(ids)))

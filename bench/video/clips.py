@@ -1,4 +1,4 @@
-"""The clips of a data set as a suite wants them: clean ones from the frame store, noisy ones from the native frames.
+"""The clips of a data set as a suite wants them: clean ones from its frames, noisy ones from the native frames.
 
 Shapes: V views, T frames, S side of the square crop.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.schema import ClipSpec, Condition
-from bench.video.frame_store import FrameStore
+from bench.video.frame_list import FrameReader
 from bench.video.index import Video, VideoSet
 from bench.video.resize import centre_crop, resize_region, source_region
 from bench.video.sampling import random_start, spread_clips
@@ -29,12 +29,15 @@ class Clips:
     sets: Mapping[str, VideoSet]
     """By split: `train`, `validation`, `test`, `pretrain`."""
 
-    stores: Mapping[str, FrameStore]
-    """By split."""
+    stores: Mapping[str, FrameReader]
+    """By split: frame stores, or streams where a set is too large for the disk."""
 
     def views(self, split: str, video_id: str, num_views: int) -> Clip:
         """Evenly spaced clips of a video, centre crop: uint8 [V, T, S, S, 3]."""
-        return np.stack([self.view(split, video_id, num_views, number) for number in range(num_views)])
+        store = self.stores[split]
+        frames_VT = spread_clips(store.num_frames(video_id), self.spec, num_views)
+        crops = [centre_crop(self.spec.resize, self.spec.size)] * num_views
+        return np.stack(store.clips(video_id, list(frames_VT), crops))
 
     def view(self, split: str, video_id: str, num_views: int, number: int) -> Clip:
         """One of the `views`, without reading the others: uint8 [T, S, S, 3]."""

@@ -73,6 +73,19 @@ def write_entry(frames: Iterator[Frames], beside: Path, target: Path) -> tuple[S
     return shape, digest.hexdigest()
 
 
+def digest_frames(frames: Iterator[Frames]) -> tuple[Shape, str]:
+    """Shape and digest that an entry of these frames has, without writing one."""
+    digest = hashlib.sha256()
+    num_frames, size = 0, (0, 0)
+    for few_thw3 in frames:
+        size = few_thw3.shape[1], few_thw3.shape[2]
+        digest.update(few_thw3.data)
+        num_frames += len(few_thw3)
+    shape = (num_frames, *size)
+    digest.update(_shape_text(shape))
+    return shape, digest.hexdigest()
+
+
 def read_entry(path: Path) -> tuple[Shape, str] | None:
     """Shape and digest of an entry whose frames are those that were written; None where there is no such entry."""
     try:

@@ -22,26 +22,26 @@ import logging
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
-from itertools import islice
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
+from bench.serve_parent import serve_parent
 from bench.video.decode import PIXEL_CONTRACT, UndecodableVideo, decode_frames, promised
 from bench.video.frame_entry import (
     Entry,
     Frames,
+    digest_frames,
     entry_bytes,
     entry_path,
     map_entry,
@@ -49,13 +49,18 @@ from bench.video.frame_entry import (
     read_entry,
     write_entry,
 )
+from bench.video.frame_list import FrameList, FrameNumbers
+from bench.video.frame_stream import FrameStream, resized
 from bench.video.index import Video, VideoSet, some
-from bench.video.resize import Crop, cropped, resize_clip, short_side
+from bench.video.resize import Crop, cropped, short_side
 
 log = logging.getLogger(__name__)
 
 Resize = tuple[int, int] | int | None
 """Height and width; or the short side, the long one cut to whole pixels; or None for the file's own size."""
+
+Say = Callable[[str], None]
+"""Called with a sentence for people."""
 
 Progress = Callable[[int, int], None]
 """Called with the videos done and all there are. May raise to stop the work."""
@@ -73,59 +78,28 @@ SAMPLE = 64
 """Videos whose headers are read to estimate the size of a store."""
 
 
+def log_it(sentence: str) -> None:
+    """Say it to the log, where there is nobody to read it."""
+    log.info("%s", sentence)
+
+
 Policy = Literal["stop", "leave_out"]
 """What becomes of a video that cannot be read."""
 
 
-class FrameStore:
+class FrameStore(FrameList):
     """The frames of a set of videos. Safe to read from several threads and processes; pickles as a handful of paths."""
 
     def __init__(self, folder: Path, name: str, entries: Sequence[Entry]) -> None:
+        super().__init__(name, entries)
         self._folder = folder
-        self._name = name
-        self._entries = {entry.video_id: entry for entry in entries if not entry.problem}
-        self._problems = {entry.video_id: entry.problem for entry in entries if entry.problem}
         self._mapped: OrderedDict[str, Frames] = OrderedDict()
         self._lock = threading.Lock()
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The videos that have frames, in the order of their ids."""
-        return tuple(sorted(self._entries))
-
-    @property
-    def left_out(self) -> Mapping[str, str]:
-        """The videos that could not be read, each with the reason."""
-        return self._problems
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the ids and the digests of their frames: the same wherever the pixels are the same."""
-        lines = "".join(f"{video_id} {self._entries[video_id].frames_digest}\n" for video_id in self.ids)
-        return hashlib.sha256(lines.encode()).hexdigest()
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all frames."""
-        return sum(num_bytes_of(entry.shape) for entry in self._entries.values())
-
-    def frames_digest(self, video_id: str) -> str:
-        """SHA-256 over one video's frames and their shape."""
-        return self._entry(video_id).frames_digest
-
-    def num_frames(self, video_id: str) -> int:
-        """Frames of a video, as counted while decoding."""
-        return self._entry(video_id).shape[0]
-
-    def frame_size(self, video_id: str) -> tuple[int, int]:
-        """Height and width of a video's frames."""
-        _, height, width = self._entry(video_id).shape
-        return height, width
 
     def clip(
         self,
         video_id: str,
-        frame_numbers: Sequence[int] | NDArray[np.int64],
+        frame_numbers: FrameNumbers,
         crop: Crop | None = None,
         out: Frames | None = None,
     ) -> Frames:
@@ -139,8 +113,7 @@ class FrameStore:
         """
         frames_Thw3 = cropped(self._frames(video_id), crop)
         numbers = np.asarray(frame_numbers, dtype=np.int64).tolist()
-        if not 0 <= min(numbers) <= max(numbers) < len(frames_Thw3):
-            raise IndexError(f"{video_id} has frames 0 to {len(frames_Thw3) - 1}, not {min(numbers)} to {max(numbers)}")
+        self.refuse_outside(video_id, numbers)
         if out is None:
             out = np.empty((len(numbers), *frames_Thw3.shape[1:]), dtype=np.uint8)
         step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
@@ -151,26 +124,23 @@ class FrameStore:
                 out[place] = frames_Thw3[number]
         return out
 
+    def clips(self, video_id: str, frame_numbers: Sequence[FrameNumbers], crops: Sequence[Crop | None]) -> list[Frames]:
+        """Several clips of one video, each with its crop: N times uint8 [T, h, w, 3]."""
+        return [self.clip(video_id, *one) for one in zip(frame_numbers, crops, strict=True)]
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"_folder": self._folder, "_name": self._name, "_entries": self._entries, "_problems": self._problems}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_mapped", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._mapped = OrderedDict()
         self._lock = threading.Lock()
 
-    def _entry(self, video_id: str) -> Entry:
-        found = self._entries.get(video_id)
-        if found is None:
-            why = self._problems.get(video_id, "it is not among the store's videos")
-            raise ValueError(f"{self._name} has no frames of {video_id}: {why}")
-        return found
-
     def _frames(self, video_id: str) -> Frames:
         with self._lock:
             frames = self._mapped.get(video_id)
             if frames is None:
-                entry = self._entry(video_id)
+                entry = self.entry(video_id)
                 frames = map_entry(entry_path(self._folder, entry.file_digest), entry)
                 self._mapped[video_id] = frames
                 if len(self._mapped) > MAX_OPEN:
@@ -189,6 +159,7 @@ def build_store(
     progress: Progress | None = None,
     unreadable: Policy = "stop",
     verify: bool = False,
+    say: Say = log_it,
 ) -> FrameStore:
     """The frame store of a set: opened where it is complete, otherwise made, or finished.
 
@@ -201,36 +172,82 @@ def build_store(
         unreadable: What becomes of videos that are missing or damaged: `stop` decodes the others and then raises;
             `leave_out` goes on without, and the store says which.
         verify: Read every frame and compare with its digest, and make again what differs.
+        say: Told once, before the work, what will be written, and where.
 
     Raises:
         ValueError: Videos cannot be read (with their number, the first three names and the first reason), or the disk
             is too small.
     """
+    place = folder / _place_name(resize)
+    job = _Job(place, resize, workers, is_kept=True)
+    store = FrameStore(place, video_set.name, _entries(video_set, job, progress, say, verify=verify))
+    _refuse_unreadable(video_set, store.left_out, unreadable)
+    return store
+
+
+def open_stream(
+    video_set: VideoSet,
+    *,
+    resize: Resize,
+    folder: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+    unreadable: Policy = "stop",
+    say: Say = log_it,
+) -> FrameStream:
+    """The frames of a set that is too large for the disk: all videos are decoded once, and for every clip again.
+
+    What was counted is listed, so that the next call decodes only what is new; `build_store` finishes from there, and its
+    arguments mean the same.
+
+    Raises:
+        ValueError: Videos cannot be read (with their number, the first three names and the first reason).
+    """
+    job = _Job(folder / _place_name(resize), resize, workers, is_kept=False)
+    entries = _entries(video_set, job, progress, say, verify=False)
+    stream = FrameStream(video_set.name, entries, {video.video_id: video.path for video in video_set.videos})
+    _refuse_unreadable(video_set, stream.left_out, unreadable)
+    return stream
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is done to every video."""
+
+    place: Path
+    resize: Resize
+    workers: int
+    is_kept: bool
+    """Whether frames are written, or counted and hashed alone."""
+
+
+def _entries(video_set: VideoSet, job: _Job, progress: Progress | None, say: Say, *, verify: bool) -> tuple[Entry, ...]:
+    """Of every video, as they are listed, the list brought up to date."""
     tell = progress or (lambda done, total: None)
-    place = folder / f"v{PIXEL_CONTRACT}-{_resize_name(resize)}-av{importlib.metadata.version('av')}"
+    place = job.place
     key = hashlib.sha256("\n".join(sorted(video_set.ids)).encode()).hexdigest()[:32]
     list_path = place / "sets" / f"{key}.json"
-    try:
+    with _writing(place):
         for part in (place / "entries", place / "sets", place / "unfinished"):
             part.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"frames cannot be stored in {folder} ({error.strerror}); choose another folder.") from error
 
     known = _read_list(list_path)
-    missing = _without_entry(video_set, place, known)
+    missing = _out_of_date(video_set, job, known)
     if missing or verify:
         with _locked(place / "unfinished" / f"{key}.lock", lambda: tell(0, len(video_set))):
             known = _read_list(list_path)  # somebody else may have gone on with it meanwhile
-            missing = _without_entry(video_set, place, known)
-            needed = estimate_bytes(missing, resize)
-            _refuse_small_disk(video_set, needed, place)
+            missing = _out_of_date(video_set, job, known)
+            needed = estimate_bytes(missing, job.resize)
+            if missing:
+                _announce(video_set, len(missing), needed, job, say)
             unfinished = place / "unfinished" / key
             shutil.rmtree(unfinished, ignore_errors=True)  # what a killed build left; we hold the lock
-            unfinished.mkdir()
+            with _writing(place):
+                unfinished.mkdir()
             making = video_set.videos if verify else missing
             done = len(video_set) - len(making)
             try:
-                with closing(_make(making, resize, place, unfinished, workers, needed)) as entries:
+                with closing(_make(making, job, unfinished, needed)) as entries:
                     for entry in entries:
                         known[entry.video_id] = entry
                         done += 1
@@ -244,15 +261,16 @@ def build_store(
             _write_list(list_path, unfinished, video_set, known)
             unfinished.rmdir()
     tell(len(video_set), len(video_set))
+    return tuple(known[video_id] for video_id in video_set.ids)
 
-    store = FrameStore(place, video_set.name, [known[video_id] for video_id in video_set.ids])
-    if store.left_out and unreadable == "stop":
-        first = next(iter(store.left_out.values()))
+
+def _refuse_unreadable(video_set: VideoSet, left_out: Mapping[str, str], unreadable: Policy) -> None:
+    if left_out and unreadable == "stop":
+        first = next(iter(left_out.values()))
         raise ValueError(
-            f"{len(store.left_out)} of the {len(video_set)} videos of {video_set.name} cannot be read: "
-            f"{some(sorted(store.left_out))}. The first: {first}"
+            f"{len(left_out)} of the {len(video_set)} videos of {video_set.name} cannot be read: "
+            f"{some(sorted(left_out))}. The first: {first}"
         )
-    return store
 
 
 def estimate_bytes(videos: Sequence[Video], resize: Resize) -> int:
@@ -267,39 +285,40 @@ def estimate_bytes(videos: Sequence[Video], resize: Resize) -> int:
     return int(np.mean(sizes) * len(videos)) if sizes else 0
 
 
-def _without_entry(video_set: VideoSet, place: Path, known: Mapping[str, Entry]) -> tuple[Video, ...]:
-    """The videos that are new, whose files changed, or whose entries are not whole."""
-    return tuple(video for video in video_set.videos if not _is_current(video, place, known.get(video.video_id)))
+def _out_of_date(video_set: VideoSet, job: _Job, known: Mapping[str, Entry]) -> tuple[Video, ...]:
+    """The videos that are new, whose files changed, or whose entries are not whole where they are kept."""
+    return tuple(video for video in video_set.videos if not _is_current(video, job, known.get(video.video_id)))
 
 
-def _is_current(video: Video, place: Path, entry: Entry | None) -> bool:
+def _is_current(video: Video, job: _Job, entry: Entry | None) -> bool:
     if entry is None:
         return False
     try:
         found = video.path.stat()
         if (found.st_size, found.st_mtime_ns) != (entry.file_size, entry.file_time_ns):
             return False
-        return bool(entry.problem) or entry_path(place, entry.file_digest).stat().st_size == entry_bytes(entry.shape)
+        if entry.problem or not job.is_kept:
+            return True
+        return entry_path(job.place, entry.file_digest).stat().st_size == entry_bytes(entry.shape)
     except OSError:
         return False
 
 
-def _make(
-    videos: Sequence[Video], resize: Resize, place: Path, unfinished: Path, workers: int, num_bytes: int
-) -> Generator[Entry, None, None]:
+def _make(videos: Sequence[Video], job: _Job, unfinished: Path, num_bytes: int) -> Generator[Entry, None, None]:
     """Entries of the videos, in whatever order they are ready."""
-    if workers <= 1 or len(videos) <= 1:
+    workers = min(job.workers, len(videos))
+    if workers <= 1:
         for video in videos:
-            yield _make_one(video, resize, place, unfinished)
+            yield _make_one(video, job, unfinished)
         return
     pool: Executor
     if num_bytes < SMALL_BYTES:
-        pool = ThreadPoolExecutor(min(workers, len(videos)), thread_name_prefix="frames")
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="frames")
     else:
         spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(videos)), mp_context=spawn, initializer=_serve_parent)
+        pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=serve_parent)
     try:
-        ready = [pool.submit(_make_one, video, resize, place, unfinished) for video in videos]
+        ready = [pool.submit(_make_one, video, job, unfinished) for video in videos]
         for future in as_completed(ready):
             yield future.result()
     except BrokenProcessPool as error:
@@ -310,21 +329,8 @@ def _make(
         pool.shutdown(cancel_futures=True)
 
 
-def _serve_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _make_one(video: Video, resize: Resize, place: Path, unfinished: Path) -> Entry:
-    """Find the entry of a video whole, or write it."""
+def _make_one(video: Video, job: _Job, unfinished: Path) -> Entry:
+    """Find the entry of a video whole, or write it; or count and hash its frames alone."""
     try:
         found = video.path.stat()
         with video.path.open("rb") as file:
@@ -336,37 +342,57 @@ def _make_one(video: Video, resize: Resize, place: Path, unfinished: Path) -> En
     def entry(shape: tuple[int, int, int], digest: str, problem: str = "") -> Entry:
         return Entry(video.video_id, found.st_size, found.st_mtime_ns, file_digest, shape, digest, problem)
 
-    target = entry_path(place, file_digest)
+    target = entry_path(job.place, file_digest)
     if whole := read_entry(target):
         return entry(*whole)
+    frames = _resized_frames(video.path, job.resize)
     try:
-        beside = unfinished / f"{file_digest}-{os.getpid()}-{threading.get_ident()}"
-        shape, digest = write_entry(_resized_frames(video.path, resize), beside, target)
+        if job.is_kept:
+            beside = unfinished / f"{file_digest}-{os.getpid()}-{threading.get_ident()}"
+            with _writing(job.place, f"the frames of {video.video_id}"):
+                return entry(*write_entry(frames, beside, target))
+        return entry(*digest_frames(frames))
     except UndecodableVideo as error:
         return entry((0, 0, 0), "", str(error))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ValueError(f"{place} is full: no space for the frames of {video.video_id}.") from error
-        raise
-    return entry(shape, digest)
 
 
 def _resized_frames(path: Path, resize: Resize) -> Iterator[Frames]:
-    """A few frames at a time: memory does not grow with the video's length."""
     frames = decode_frames(path)
-    while few := list(islice(frames, 8)):
-        native_THW3 = np.stack(few)
-        yield resize_clip(native_THW3, _resized((native_THW3.shape[1], native_THW3.shape[2]), resize))
+    first_HW3 = next(frames)
+    yield from resized(chain([first_HW3], frames), _resized((first_HW3.shape[0], first_HW3.shape[1]), resize))
 
 
-def _refuse_small_disk(video_set: VideoSet, num_bytes: int, place: Path) -> None:
-    needed, free = num_bytes / 1e9, shutil.disk_usage(place).free / 1e9
-    log.info("frames of %s: about %.1f GB to write in %s, %.1f GB free", video_set.name, needed, place, free)
+def _announce(video_set: VideoSet, num_videos: int, num_bytes: int, job: _Job, say: Say) -> None:
+    """Say what will be written, and refuse a disk that is too small for it."""
+    needed, free = num_bytes / 1e9, shutil.disk_usage(job.place).free / 1e9
+    if not job.is_kept:
+        say(
+            f"{video_set.name}: {num_videos} videos are decoded to count their frames, and again for every clip. Nothing of "
+            f"them is stored; a frame store would take about {needed:.1f} GB."
+        )
+        return
+    say(
+        f"{video_set.name}: the frames of {num_videos} videos take about {needed:.1f} GB in {job.place}, which has "
+        f"{free:.1f} GB free."
+    )
     if needed > free:
         raise ValueError(
-            f"the frames of {video_set.name} need about {needed:.1f} GB and {place} has {free:.1f} GB free. "
-            f"Make room, or choose another folder."
+            f"the frames of {video_set.name} need about {needed:.1f} GB and {job.place} has {free:.1f} GB free. "
+            "Make room, choose another folder, or store nothing and decode every clip anew (--stream)."
         )
+
+
+@contextmanager
+def _writing(place: Path, what: str = "frames") -> Iterator[None]:
+    """Say in a sentence that something cannot be written."""
+    try:
+        yield
+    except Timeout:
+        raise  # of a lock: an OSError by name only
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ValueError(f"{place} is full: no space for {what}.") from error
+        raise ValueError(f"{what} cannot be stored in {place} ({error.strerror}); choose another folder.") from error
 
 
 @contextmanager
@@ -375,7 +401,8 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     lock = FileLock(path)
     while True:
         try:
-            lock.acquire(timeout=1)
+            with _writing(path.parent):
+                lock.acquire(timeout=1)
             break
         except Timeout:
             waiting()
@@ -388,16 +415,19 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 def _read_list(path: Path) -> dict[str, Entry]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {row["video_id"]: Entry(**{**row, "shape": tuple(row["shape"])}) for row in rows}
     except FileNotFoundError:
         return {}
-    return {row["video_id"]: Entry(**{**row, "shape": tuple(row["shape"])}) for row in rows}
+    except (ValueError, TypeError, KeyError):
+        log.warning("%s is damaged; it is written anew from the frames that are there", path)
+        return {}
 
 
 def _write_list(path: Path, unfinished: Path, video_set: VideoSet, known: Mapping[str, Entry]) -> None:
     rows = [asdict(known[video_id]) for video_id in sorted(video_set.ids) if video_id in known]
     beside = unfinished / path.name
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:  # a reason may name any path
             json.dump({"name": video_set.name, "videos": rows}, file, ensure_ascii=False, indent=0)
             file.flush()
             os.fsync(file.fileno())
@@ -411,6 +441,11 @@ def _resized(native: tuple[int, int], resize: Resize) -> tuple[int, int]:
     if resize is None:
         return native
     return short_side(native, resize) if isinstance(resize, int) else resize
+
+
+def _place_name(resize: Resize) -> str:
+    """Pixel contract, resize and decoder: whatever may move a byte."""
+    return f"v{PIXEL_CONTRACT}-{_resize_name(resize)}-av{importlib.metadata.version('av')}"
 
 
 def _resize_name(resize: Resize) -> str:

@@ -61,6 +61,10 @@ class PlaybackRate:
     classification: float = 0.1
     """Weight of the cross-entropy beside the reconstruction."""
 
+    shrink: int = 1
+    """The drawing has so many times fewer rows and columns than the clip, its pixels being means (ours). At full size the
+    decoder's last layer costs several times what a small trunk does."""
+
     def __post_init__(self) -> None:
         if any(rate < 1 or (rate > 1 and rate % 2) for rate in self.rates):
             raise ValueError(
@@ -102,6 +106,8 @@ class PlaybackRate:
             return (
                 f"{2 * clip.num_frames} drawn frames do not divide into the rates {self.rates}; take 16 frames a clip."
             )
+        if clip.size % self.shrink:
+            return f"clips of {clip.size} pixels cannot be drawn {self.shrink} times smaller; take a divisor."
         if len(shape_before_pooling(trunk, clip)) != 4:
             return (
                 "playback rate perception draws the clip from the last map, and this backbone gives tokens. "
@@ -132,7 +138,7 @@ class PlaybackRate:
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Both branches."""
-        drawn = (2 * clip.num_frames, clip.size, clip.size)
+        drawn = (2 * clip.num_frames, clip.size // self.shrink, clip.size // self.shrink)
         return TwoBranches(shape_before_pooling(trunk, clip), drawn, len(self.rates), self.width, self.narrowest)
 
     def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -142,8 +148,9 @@ class PlaybackRate:
         drawn_BCSHW, looks_BCRHW = rows_BCRHW[:, :, :num_drawn], rows_BCRHW[:, :, num_drawn:]
         map_BCTHW = trunk.forward_features(drawn_BCSHW[:, :, ::2])  # type: ignore[operator]
         logits_BK, found_BCSHW = head(map_BCTHW.float())
-        error_BCSHW = (found_BCSHW - drawn_BCSHW) ** 2
-        reconstruction = (self.weights(looks_BCRHW, target_B, num_drawn) * error_BCSHW).mean()
+        error_BCSHW = (found_BCSHW - shrunk(drawn_BCSHW, self.shrink)) ** 2
+        weights_BCSHW = shrunk(self.weights(looks_BCRHW, target_B, num_drawn), self.shrink)
+        reconstruction = (weights_BCSHW * error_BCSHW).mean()
         right = (logits_BK.detach().argmax(1) == target_B).float().mean()
         total = reconstruction + self.classification * functional.cross_entropy(logits_BK, target_B)
         return total, {"accuracy": right, "reconstruction": reconstruction.detach()}
@@ -169,6 +176,11 @@ class PlaybackRate:
                 share[:, :, 1::2] = 0
             found_BCSHW[rows] = share
         return found_BCSHW
+
+
+def shrunk(frames_BCSHW: Tensor, times: int) -> Tensor:
+    """Means over squares of so many pixels."""
+    return frames_BCSHW if times == 1 else functional.avg_pool3d(frames_BCSHW, (1, times, times))
 
 
 class TwoBranches(nn.Module):

@@ -29,7 +29,7 @@ def mini_rotnet() -> Recipe:
     """Rotation prediction on videos whose figures stand upright.
 
     Loss: log(4) = 1.39 at the start. Quarter turns are told from half turns within 60 steps; up from down takes longer.
-    The ranges are drawn about one run.
+    The ranges are drawn about two runs.
     """
     return Recipe(
         name="mini-rotnet",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from bench.schema import ClipSpec
 from reference_models.augmentation import Augmentation
 from reference_models.pretext.tdl import TemporalDiscrimination
+from reference_models.recipes.landing import Landing, Milestone
 from reference_models.recipes.recipe import (
     MINI_CLIP,
     PAPER_AUGMENTATION,
@@ -21,7 +22,11 @@ from reference_models.recipes.recipe import (
 
 
 def mini_tdl() -> Recipe:
-    """Temporal discrimination on the embedded motion videos. No run of it was finished: where it lands is not known.
+    """Temporal discrimination on the embedded motion videos.
+
+    Loss: log(242) = 5.49 if all were alike. Whose clip it is comes first; the moment is told from step 110 on, in 71 % of the
+    pairs at the end. Probe and retrieval are not told apart from random initialisation (docs/lab_notes.md). The ranges are
+    drawn about one run.
 
     The slow copy keeps 0.9 of itself. At 0.99 it lags so far behind that the anchor lies nearer to its negative, which the
     trained network makes, than to its positive.
@@ -34,10 +39,17 @@ def mini_tdl() -> Recipe:
         videos="motion",
         clip=MINI_CLIP,
         batch_size=8,
-        steps=300,
+        steps=200,
         learning_rate=3e-3,
         weight_decay=0.05,
         augmentation=Augmentation(brightness=0.2, contrast=0.2, saturation=0.2),
+        landing=Landing(
+            metric="moment_accuracy",
+            milestones=(Milestone(50, 0.34, 0.56), Milestone(100, 0.40, 0.64), Milestone(200, 0.58, 0.84)),
+            downstream="linear_probe top1 on motion",
+            low=0.35,
+            high=0.55,
+        ),
     )
 
 

@@ -363,3 +363,15 @@ def test_a_queue_smaller_than_a_batch_or_never_filled_is_refused_before_any_work
     with pytest.raises(ValueError, match=f"keeps {queue} keys of other videos, and sees 4 videos a step, 48 in all"):
         pretrain.refuse(TinyNet(), replace(RECIPE, task=task))
     pretrain.refuse(TinyNet(), replace(RECIPE, task=SimpleNamespace(refusal=lambda _trunk, _clip: None, queue=48)))
+
+
+def test_a_stream_gives_the_weights_of_a_store_and_keeps_no_frames(home, videos, tmp_path):
+    said = []
+    other = Home(tmp_path / "home")
+    streamed = train(other, tmp_path / "streamed", videos, stream=True, say=said.append)
+    stored = train(home, tmp_path / "stored", videos)
+    assert streamed.encoder.weight_hash == stored.encoder.weight_hash
+    assert streamed.config == stored.config
+    assert not list(other.frames.rglob("*.npy"))
+    (words,) = said
+    assert "Nothing of them is stored; a frame store would take about 0.0 GB" in words

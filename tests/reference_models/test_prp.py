@@ -105,9 +105,16 @@ def slow_weights(looks, rate, num_drawn):
     return found
 
 
-def test_the_loss_is_that_of_a_slow_loop_over_the_papers_formula():
+def slow_means(frames, times):
+    """Of [C, S, H, W], every square of so many rows and columns by its mean."""
+    channels, number, height, width = frames.shape
+    return frames.reshape(channels, number, height // times, times, width // times, times).mean((3, 5))
+
+
+@pytest.mark.parametrize("shrink", [1, 4])
+def test_the_loss_is_that_of_a_slow_loop_over_the_papers_formula(shrink):
     torch.manual_seed(0)
-    task, trunk = PlaybackRate((1, 2, 4), width=8, narrowest=4), TinyMap()
+    task, trunk = PlaybackRate((1, 2, 4), width=8, narrowest=4, shrink=shrink), TinyMap()
     head = task.build_head(trunk, CLIP)
     target = torch.tensor([2, 0, 1, 0])
     clips = torch.rand(4, 1, 3, 32 + LOOKS * 4, 32, 32)
@@ -117,8 +124,8 @@ def test_the_loss_is_that_of_a_slow_loop_over_the_papers_formula():
     errors, classified = [], []
     for video, label in enumerate(target.tolist()):
         row, rate = clips[video, 0].numpy().astype(float), task.rates[label]
-        weights = slow_weights(row[:, 32:], rate, 32)
-        errors.append(np.mean(weights * (drawn[video] - row[:, :32]) ** 2))
+        weights = slow_means(slow_weights(row[:, 32:], rate, 32), shrink)
+        errors.append(np.mean(weights * (drawn[video] - slow_means(row[:, :32], shrink)) ** 2))
         classified.append(math.log(np.exp(logits[video] - logits[video, label]).sum()))
     assert numbers["reconstruction"].item() == pytest.approx(np.mean(errors), rel=1e-4)
     assert found.item() == pytest.approx(np.mean(errors) + 0.1 * np.mean(classified), rel=1e-4)
@@ -163,6 +170,7 @@ def test_backbones_of_tokens_and_odd_clips_are_refused_in_a_sentence():
     tokens.forward_features = lambda clips: clips.flatten(2).transpose(1, 2)
     assert "gives tokens" in task.refusal(tokens, CLIP)
     assert "do not divide" in task.refusal(TinyMap(), CLIP.model_copy(update={"num_frames": 10}))
+    assert "cannot be drawn 5 times smaller" in PlaybackRate(shrink=5).refusal(TinyMap(), CLIP)
     assert task.refusal(TinyMap(), CLIP) is None
     with pytest.raises(ValueError, match="1 or even"):
         PlaybackRate((1, 3))

@@ -99,11 +99,16 @@ def _scan(folder: Path) -> dict[str, Path]:
     """Every video below a class folder, by id, in the order of the ids."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder." if folder.exists() else f"there is no folder {folder}.")
-    found = sorted(path for path in folder.glob("*/*") if _looks_like_video(path))
+    found = sorted(p for p in folder.glob("*/*") if _looks_like_video(p) and not p.parent.name.startswith("."))
     if not found:
         if any(_looks_like_video(path) for path in folder.iterdir()):
             raise ValueError(f"{folder} holds videos but no classes; put them into {folder}/NAME_OF_CLASS/.")
         raise ValueError(f"{folder} holds no videos: expected {folder}/NAME_OF_CLASS/*{', *'.join(VIDEO_SUFFIXES)}.")
+    if empty := sorted(path.name for path in folder.iterdir() if _is_empty_class(path, found)):
+        raise ValueError(
+            f"{len(empty)} folders of classes in {folder} hold no video: {some(empty)}. Videos lie directly in the folder of "
+            "their class; remove those that are no classes."
+        )
     if strange := [str(path.relative_to(folder)) for path in found if not path.is_file()]:
         raise ValueError(f"{len(strange)} of the videos in {folder} are no files: {some(strange)}.")
     if strange := [str(path.relative_to(folder)) for path in found if not _is_utf8(path)]:
@@ -120,6 +125,13 @@ def _scan(folder: Path) -> dict[str, Path]:
 
 def _looks_like_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
+def _is_empty_class(path: Path, videos: Sequence[Path]) -> bool:
+    """Whether a folder is empty, or holds further folders alone. One with other files may be anything, and is passed over."""
+    if path.name.startswith(".") or not path.is_dir() or any(video.parent == path for video in videos):
+        return False
+    return all(inside.is_dir() for inside in path.iterdir())
 
 
 def _is_utf8(path: Path) -> bool:

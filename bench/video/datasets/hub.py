@@ -27,6 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from filelock import FileLock
+
 from bench.video.datasets.folder import GROUP_COLUMNS, TEST_SHARE, VALIDATION_SHARE, VIDEO_SUFFIXES
 from bench.video.datasets.official import Description
 from bench.video.index import Dataset, Video, VideoSet, some
@@ -100,7 +102,13 @@ def hub_dataset(place: str, folder: Path, report: Report) -> Dataset:
     home = folder / key
     listed = home / "rows.json"
     if not listed.is_file():
-        _write(_open(repo, commit), name, home, is_local=commit is None, report=report)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / f"{key}.lock"):
+                if not listed.is_file():  # somebody else may have written it meanwhile
+                    _write(_open(repo, commit), name, home, is_local=commit is None, report=report)
+        except OSError as error:
+            raise ValueError(f"the videos of {name} cannot be written to {home} ({error.strerror}).") from error
     content = json.loads(listed.read_text(encoding="utf-8"))
     return _split(name, home, [Row(**row) for row in content["rows"]], content["class_names"])
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.video.datasets.list_file import class_names_in, list_file
-from bench.video.datasets.official import Description
+from bench.video.datasets.official import Description, read_lines
 from bench.video.index import Video, VideoSet, some
 
 
@@ -54,11 +54,10 @@ def kinetics_set(
     path = _annotation(part, (lists,) if lists is not None else (root, root / "annotations"))
     if path.suffix != ".csv":
         return list_file(path, root, class_names or class_names_in(path.parent))
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        if lacking := [column for column in COLUMNS if column not in (table.fieldnames or ())]:
-            raise ValueError(f"{path} has no column {', '.join(lacking)}.")
-        rows = [[row[column] or "" for column in COLUMNS] for row in table]
+    table = csv.DictReader(read_lines(path))
+    if lacking := [column for column in COLUMNS if column not in (table.fieldnames or ())]:
+        raise ValueError(f"{path} has no column {', '.join(lacking)}.")
+    rows = [[row[column] or "" for column in COLUMNS] for row in table]
     if strange := [row[1] for row in rows if not (row[2].isdecimal() and row[3].isdecimal())]:
         raise ValueError(f"{path} has {len(strange)} rows without a start and an end in seconds: {some(strange)}.")
     names = tuple(class_names or sorted({row[0] for row in rows}))

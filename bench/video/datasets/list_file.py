@@ -59,7 +59,10 @@ def list_file(path: Path, root: Path, class_names: Sequence[str], *, suffix: str
             Video(video_id, root / (name if has_suffix else name + suffix), labels[label], source_of(video_id))
         )
     if strange:
-        raise ValueError(f"{path} has {len(strange)} lines without a video and one of its classes: {some(strange)}.")
+        raise ValueError(
+            f"{path} has {len(strange)} lines without a video and one of its classes: {some(strange)}. There are "
+            f"{len(class_names)} classes, numbered from 0."
+        )
     return VideoSet(path.stem, tuple(videos), tuple(class_names))
 
 

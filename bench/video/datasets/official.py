@@ -42,6 +42,8 @@ def read_lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text.") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
     return [unicodedata.normalize("NFC", line.strip()) for line in text.splitlines() if line.strip()]
 
 
@@ -61,7 +63,9 @@ def read_class_numbers(path: Path) -> tuple[str, ...]:
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise ValueError(f"{path} is no JSON, or was cut short ({error}).") from error
 

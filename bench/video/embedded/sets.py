@@ -17,6 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.serve_parent import serve_parent
 from bench.video.embedded import appearance, motion
 from bench.video.embedded.appearance import AppearanceVideo, draw_appearance
 from bench.video.embedded.draws import Draws
@@ -164,7 +165,7 @@ def _written(video_ids: list[str], folder: Path, workers: int) -> Iterator[None]
             _write_one(folder, video_id)
             yield
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=serve_parent) as pool:
         try:
             yield from pool.map(_write_one, [folder] * len(video_ids), video_ids, chunksize=4)
         finally:

@@ -108,6 +108,13 @@ def test_names_with_spaces_dots_accents_and_capitals_work(tmp_path):
     assert len(dataset.train) + len(dataset.validation) == 6
 
 
+def test_hidden_folders_and_folders_of_other_files_are_no_classes(tmp_path):
+    put(twenty(tmp_path), ".thumbs/run.mp4", "annotations/run.json")
+    (tmp_path / ".git" / "objects").mkdir(parents=True)
+    (tmp_path / "run" / "round").symlink_to(tmp_path / "run")
+    assert folder_dataset(tmp_path).train.class_names == ("jump", "run")
+
+
 def nothing(root):
     root.mkdir()
 
@@ -141,6 +148,14 @@ def loop(root):
     (twenty(root) / "run" / "loop.mp4").symlink_to("loop.mp4")
 
 
+def empty_class(root):
+    (twenty(root) / "swim").mkdir()
+
+
+def deep_class(root):
+    put(twenty(root), "swim/part 1/s.mp4")
+
+
 def lists(root, train, test="run/r19.mp4\njump/j19.mp4\n", **more):
     twenty(root)
     (root / "trainlist01.txt").write_text(train)
@@ -165,6 +180,8 @@ GOOD = "".join(f"{c}/{c[0]}{n:02}.mp4 {1 + (c == 'run')}\n" for c in ("jump", "r
         (twice, r"r01\.avi and r01\.mp4 in run; keep one"),
         (directory, r"1 of the videos in .* are no files: run/dir\.mp4"),
         (loop, r"are no files: run/loop\.mp4"),
+        (empty_class, "1 folders of classes in .* hold no video: swim"),
+        (deep_class, "1 folders of classes in .* hold no video: swim"),
         (
             lambda root: lists(root, GOOD + "run/zz.mp4 2\nrun/yy.mp4 2\n"),
             "names 2 videos that are not in .*: run/zz, run/yy",

@@ -224,6 +224,72 @@ def test_what_a_stopped_build_made_needs_no_room_again(videos, tmp_path, monkeyp
                 build_store(videos, resize=None, folder=folder)
 
 
+def test_what_will_be_written_is_said_once_and_before_the_work(videos, tmp_path):
+    said, told = [], []
+    for _ in range(2):
+        build_store(
+            videos,
+            resize=None,
+            folder=tmp_path / "store",
+            say=lambda words: said.append((words, len(told))),
+            progress=lambda *at: told.append(at),
+        )
+    place = next((tmp_path / "store").iterdir())
+    ((words, after),) = said
+    assert words.startswith(f"five: the frames of 5 videos take about 0.0 GB in {place}, which has ")
+    assert words.endswith(" GB free.")
+    assert after == 0
+
+
+def test_a_disk_that_takes_no_writing_is_said_in_a_sentence_and_a_whole_store_on_it_is_read(
+    videos, tmp_path, monkeypatch
+):
+    folder = tmp_path / "store"
+    part = build_store(videos.only(["c/v0", "c/v1"]), resize=None, folder=folder)
+
+    def read_only(self, mode="r", *more, **named):
+        if set(mode) & set("wax+"):
+            raise OSError(30, "Read-only file system", str(self))
+        return opened(self, mode, *more, **named)
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", read_only)
+    assert build_store(videos.only(["c/v0", "c/v1"]), resize=None, folder=folder).digest == part.digest
+    with pytest.raises(ValueError, match=r"the frames of c/v2 cannot be stored in .*Read-only file system"):
+        build_store(videos, resize=None, folder=folder)
+
+
+def test_a_damaged_list_is_written_anew_from_the_frames_that_are_there(videos, tmp_path, monkeypatch):
+    folder = tmp_path / "store"
+    digest = build_store(videos, resize=None, folder=folder).digest
+    (kept,) = folder.glob("*/sets/*.json")
+    monkeypatch.setattr(module, "decode_frames", lambda path: pytest.fail(f"{path} was decoded again"))
+    for damage in (b"", b"\x00" * 40, kept.read_bytes()[:-9], b'{"videos": [{"video_id": "c/v0", "shape": [1]}]}'):
+        kept.write_bytes(damage)
+        assert build_store(videos, resize=None, folder=folder).digest == digest
+
+
+def test_a_bad_video_below_a_folder_whose_name_is_no_utf8_is_named_too(videos, tmp_path, levels_video):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / "bad.mp4").write_text("no video")
+    good = levels_video(tmp_path / "good.mp4", [1, 2, 3]).rename(folder / "good.mp4")
+    pair = VideoSet("pair", (Video("a", folder / "bad.mp4", 0, "a"), Video("b", good, 0, "b")), ("x",))
+    with pytest.raises(ValueError, match="1 of the 2 videos of pair cannot be read: a"):
+        build_store(pair, resize=None, folder=tmp_path / "store")
+    assert build_store(pair, resize=None, folder=tmp_path / "store", unreadable="leave_out").ids == ("b",)
+
+
+def test_a_clock_that_stands_wrong_changes_nothing(videos, tmp_path, monkeypatch):
+    for number, video in enumerate(videos.videos):
+        os.utime(video.path, (0, 4_000_000_000 * (number % 2)))  # 1970 and 2096
+    digest = build_store(videos, resize=None, folder=tmp_path / "store").digest
+    for path in (tmp_path / "store").rglob("*.*"):
+        os.utime(path, (0, 0))
+    monkeypatch.setattr(module, "decode_frames", lambda path: pytest.fail(f"{path} was decoded again"))
+    assert build_store(videos, resize=None, folder=tmp_path / "store").digest == digest
+
+
 def test_a_folder_that_cannot_be_written_is_said_so(videos, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot be stored in .*file"):

@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import datasets
 import httpx2
@@ -101,6 +104,29 @@ def test_a_read_that_was_stopped_goes_on_with_the_files_that_are_whole(files, tm
     assert not list((tmp_path / "home").rglob("rows.json"))
     hub_dataset(str(place), tmp_path / "home", quiet)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_two_who_read_it_at_once_have_the_same_whole_files(files, tmp_path):
+    place = saved(files, tmp_path / "set", "save_to_disk")
+    begun = threading.Barrier(2)
+
+    def read(_):
+        begun.wait()
+        return hub_dataset(str(place), tmp_path / "home", lambda words, share: time.sleep(0.01))
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(read, range(2))
+    assert one == other
+    for video in one.train.videos:
+        assert video.path.read_bytes() == (files / CLASSES[video.label] / f"{video.video_id}.mp4").read_bytes()
+    assert not list((tmp_path / "home").rglob("*.half"))
+
+
+def test_a_folder_that_takes_no_writing_is_said_in_a_sentence(files, tmp_path):
+    place = saved(files, tmp_path / "set", "save_to_disk")
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(ValueError, match=r"the videos of set cannot be written to .*home/local-\w+ \(.+\)\.$"):
+        hub_dataset(str(place), tmp_path / "home", quiet)
 
 
 def test_paths_of_a_local_set_are_used_where_they_are(files, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from bench.video.datasets.diving48 import diving48
 from bench.video.datasets.hmdb51 import hmdb51
 from bench.video.datasets.kinetics import kinetics_set
 from bench.video.datasets.list_file import list_file
-from bench.video.datasets.official import read_lines
+from bench.video.datasets.official import read_json, read_lines
 from bench.video.datasets.something_something import ssv2, ssv2_set
 from bench.video.datasets.ucf101 import ucf101
 from bench.video.index import Dataset
@@ -158,6 +158,30 @@ def test_a_list_may_use_blanks_tabs_numbers_names_and_frame_counts(tmp_path):
     path.write_text("a/b 7\nc\n")
     with pytest.raises(ValueError, match="2 lines without a video and one of its classes: a/b 7, c"):
         list_file(path, Path("/v"), ("aa", "cc dd"))
+
+
+def test_lists_may_come_from_windows_and_number_their_classes_from_0(tmp_path):
+    (tmp_path / "list.txt").write_bytes("\ufeffa/One.MP4 0\r\nb/two 1\r\n\r\n".encode())
+    videos = list_file(tmp_path / "list.txt", tmp_path, ("x", "y"))
+    assert videos.ids == ("a/One", "b/two")
+    assert [video.path.name for video in videos.videos] == ["One.MP4", "two.mp4"]
+    (tmp_path / "list.txt").write_text("a/one.mp4 1\nb/two.mp4 2\n")
+    with pytest.raises(ValueError, match=r"1 lines without .*: b/two\.mp4 2\. There are 2 classes, numbered from 0\.$"):
+        list_file(tmp_path / "list.txt", tmp_path, ("x", "y"))
+    (tmp_path / "list.txt").write_text("a/one.mp4 1\na/one.avi 1\n")
+    with pytest.raises(ValueError, match=r"1 videos are listed more than once: a/one"):
+        list_file(tmp_path / "list.txt", tmp_path, ("x", "y"))
+
+
+def test_an_annotation_file_that_cannot_be_read_is_said_in_a_sentence(tmp_path):
+    for read in (read_lines, read_json):
+        with pytest.raises(ValueError, match=r"cannot be read \(Is a directory\)\.$"):
+            read(tmp_path)
+    (tmp_path / "val.csv").write_bytes(
+        "label,youtube_id,time_start,time_end,split\ncaf\xe9,a,1,2,val\n".encode("latin-1")
+    )
+    with pytest.raises(ValueError, match=r"val\.csv is no UTF-8 text"):
+        kinetics_set(tmp_path, "val")
 
 
 def test_a_wrong_root_or_half_a_download_is_said_in_a_sentence(tmp_path, real_data):
