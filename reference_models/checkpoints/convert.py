@@ -6,7 +6,7 @@ a trunk that is not filled whole, or a tensor that no rule explains, is refused.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,6 +99,8 @@ class Attempt:
     missing: tuple[str, ...]
     other_shape: dict[str, str]
     surplus: tuple[str, ...]
+    twins: tuple[str, ...] = ()
+    """Architectures that the same tensors fill as well, and that compute something else."""
 
     @property
     def whole(self) -> bool:
@@ -115,11 +117,20 @@ class Attempt:
 def recognise(read: WeightsFile, file: Path, format: str = "auto", arch: str = "auto") -> Attempt:
     """The first reading that fills a whole trunk and explains every tensor; a refusal that names the nearest otherwise."""
     failed = []
+    found: Attempt | None = None
+    twins: list[str] = []
     for attempt in _attempts(read, format, arch):
-        if attempt.whole:
-            return attempt
-        failed.append(attempt)
-    raise ValueError(_refusal(file, failed))
+        if found is None and not attempt.whole:
+            failed.append(attempt)
+        elif found is None:
+            found = attempt
+        elif attempt.form is not found.form:
+            break
+        elif attempt.whole:
+            twins.append(attempt.architecture)
+    if found is None:
+        raise ValueError(_refusal(file, failed))
+    return replace(found, twins=tuple(twins))
 
 
 def _attempts(read: WeightsFile, format: str, arch: str) -> Iterator[Attempt]:
@@ -242,6 +253,8 @@ def _recognised(
     asked = [what for what, value in (("format", format), ("architecture", arch)) if value != "auto"]
     how = f"{' and '.join(asked)} as asked for, the rest by keys and shapes" if asked else "by keys and shapes"
     words = [f"{attempt.form.name} ({attempt.form.source}), {attempt.architecture}, {how}; weights in {read.where}"]
+    if attempt.twins:
+        words.append(f"the tensors fit {' and '.join(attempt.twins)} as well, which --arch chooses")
     for why in dict.fromkeys(attempt.fresh.values()):
         keys = [key for key, reason in attempt.fresh.items() if reason == why]
         words.append(f"{_some(keys)} keep{'s' if len(keys) == 1 else ''} the initial value: {why}")

@@ -3,7 +3,6 @@
 A folder in the layout of transformers (a repository of the Hub) is read as it is, too.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ from reference_models.backbones import BACKBONES, build, parse
 from reference_models.checkpoints.config import CONFIG, WEIGHTS, CheckpointConfig, name_of_folder
 from reference_models.checkpoints.convert import COUNTER, adopt
 from reference_models.checkpoints.formats.transformers_class import BY_MODEL_TYPE
+from reference_models.checkpoints.json_file import read_json
 from reference_models.hub import fetch, is_address
 
 PICKLES = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".pkl", ".pickle", ".pyth")
@@ -43,7 +43,7 @@ def load(name_or_path: str | Path) -> Loaded:
             sentence names what was found, what was expected and what to do.
     """
     folder = _folder(name_or_path)
-    content = _json(folder / CONFIG)
+    content = read_json(folder / CONFIG)
     if "layout" not in content and str(content.get("model_type")) in BY_MODEL_TYPE:
         return _repository(folder)
     config = _config(folder / CONFIG, content)
@@ -116,16 +116,6 @@ def _pickle_words(name: str) -> str:
         f"{name} is a pickle, which can run code when it is opened, so it is not read. "
         f"`reelproof convert {name} -o FOLDER` takes the weights out of it, on the machine of their author."
     )
-
-
-def _json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}). Copy the checkpoint again.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds {type(content).__name__} instead of fields. Copy the checkpoint again.")
-    return content
 
 
 def _config(path: Path, content: dict[str, object]) -> CheckpointConfig:

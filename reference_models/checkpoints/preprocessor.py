@@ -4,10 +4,11 @@ Source: transformers 5.23.0, video_processing_utils.py and models/vivit/video_pr
 minus 1 for ViViT (`offset`), then minus image_mean over image_std. Ours: x / 255, minus mean, over std.
 """
 
-import json
 from pathlib import Path
+from typing import Any
 
 from bench.schema import Normalisation
+from reference_models.checkpoints.json_file import read_json
 
 FILES = ("video_preprocessor_config.json", "preprocessor_config.json")
 
@@ -21,8 +22,8 @@ def colours_beside(path: Path) -> Normalisation | None:
     file = next((path.with_name(name) for name in FILES if path.with_name(name).is_file()), None)
     if file is None:
         return None
+    said: dict[str, Any] = read_json(file)
     try:
-        said = json.loads(file.read_text())
         normalises = said.get("do_normalize", True)
         mean = said["image_mean"] if normalises else [0.0] * 3
         std = said["image_std"] if normalises else [1.0] * 3

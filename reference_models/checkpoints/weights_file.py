@@ -5,7 +5,6 @@ tensors are followed. What a file claims beyond its own size (a compressed archi
 refused before it takes memory.
 """
 
-import json
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -18,12 +17,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.schema import Normalisation
+from reference_models.checkpoints.json_file import read_json
 from reference_models.checkpoints.preprocessor import colours_beside
+from reference_models.checkpoints.shards import INDEX, read_shards
 
 CONTAINERS = ("state_dict", "model", "module", "model_state", "model_state_dict", "network", "net")
 """Where in a checkpoint its authors put the weights, in the order in which they are looked for."""
 
-FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+FOLDER_FILES = ("model.safetensors", INDEX, "pytorch_model.bin")
 """What a folder of the Hub holds, beside its config.json."""
 
 
@@ -52,12 +53,13 @@ def read_weights(path: Path) -> WeightsFile:
         path = _file_in(path)
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
-    content = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    content = _content(path)
     tensors, where = _find(content, path)
     for key, tensor in tensors.items():
         _check(key, tensor, path)
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
-    if (claimed := sum(storages.values())) > (size := path.stat().st_size):
+    size = path.stat().st_size
+    if path.name != INDEX and (claimed := sum(storages.values())) > size:
         raise ValueError(f"{path} claims {claimed:,} bytes of weights and has {size:,}. Copy or download it again.")
     if all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
@@ -71,6 +73,12 @@ def _file_in(folder: Path) -> Path:
     if not found:
         raise ValueError(f"{folder} holds neither {' nor '.join(FOLDER_FILES)}. Name the file itself.")
     return found[0]
+
+
+def _content(path: Path) -> object:
+    if path.name == INDEX:
+        return read_shards(path)
+    return _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
 
 
 def _safetensors(path: Path) -> object:
@@ -141,10 +149,4 @@ def _check(key: str, tensor: Tensor, path: Path) -> None:
 
 def _config_beside(path: Path) -> dict[str, object]:
     beside = path.with_name("config.json")
-    if not beside.is_file():
-        return {}
-    try:
-        config = json.loads(beside.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{beside} is no JSON ({error}). Copy it again.") from error
-    return config if isinstance(config, dict) else {}
+    return read_json(beside) if beside.is_file() else {}

@@ -249,4 +249,4 @@ def test_a_header_that_lies_is_refused(folder):
 @pytest.mark.parametrize("content", ["[]", "[" * 100_000, "3"])
 def test_a_config_of_another_kind_is_refused(folder, content):
     (folder / "config.json").write_text(content)
-    assert "Copy the checkpoint again" in refused(folder)
+    assert "Copy it again" in refused(folder)

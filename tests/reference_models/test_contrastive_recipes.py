@@ -114,7 +114,7 @@ def test_videos_too_short_for_the_task_are_refused(home, videos, tmp_path):
 @pytest.mark.parametrize("recipe", WITH_QUEUE, ids=lambda recipe: recipe.name)
 def test_a_queue_takes_a_batch_and_is_filled_early(recipe):
     assert recipe.batch_size <= recipe.task.queue
-    assert recipe.task.queue <= recipe.steps * recipe.batch_size / 10
+    assert recipe.task.queue <= recipe.steps * recipe.batch_size / 5
 
 
 def test_the_papers_recipes_have_the_sources_numbers():

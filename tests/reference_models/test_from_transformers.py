@@ -260,7 +260,7 @@ def test_the_colours_are_those_of_the_repository(
     found = load(tmp_path).config.normalisation
     assert found.mean == pytest.approx(expected.mean)
     assert found.std == pytest.approx(expected.std)
-    (tmp_path / file).write_text("[]")
+    (tmp_path / file).write_text("{}")
     with pytest.raises(ValueError, match="does not say how colours are normalised"):
         load(tmp_path)
 

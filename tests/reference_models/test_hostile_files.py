@@ -123,3 +123,26 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds neither"):
         convert(tmp_path / "empty", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("[1, 2]", "holds a list", id="no object"),
+        pytest.param("", "is no JSON", id="empty"),
+    ],
+)
+def test_settings_beside_the_weights_that_are_none_are_refused(tmp_path: Path, content: str, words: str) -> None:
+    file = small_file(tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=words):
+        convert(file, tmp_path / "out")
+
+
+def test_a_huge_file_of_settings_is_refused_unread(tmp_path: Path) -> None:
+    file = small_file(tmp_path)
+    with (tmp_path / "config.json").open("wb") as sparse:
+        sparse.truncate(2**30)
+    with pytest.raises(ValueError, match=r"has 1,073,741,824 bytes; such a file has some thousand"):
+        convert(file, tmp_path / "out")
