@@ -28,19 +28,19 @@ LEVELS: dict[int, tuple[int, ...]] = {2: (1, 2), 3: (1, 2, 4), 4: (1, 2, 4, 8)}
 def mini_prp() -> Recipe:
     """Playback rates 1, 2 and 4 of long videos, with narrow branches.
 
-    Accuracy: a third at the start. What it learns in so few steps helps neither family: probe and retrieval are not told
-    apart from random initialisation (docs/lab_notes.md). The ranges are drawn about one run.
+    Accuracy: a third at the start. Probe and retrieval end above random initialisation on both families, with intervals that
+    touch (docs/lab_notes.md). The ranges are drawn about one run.
     """
     return Recipe(
         name="mini-prp",
         title="Playback rate (mini)",
         architecture="shufflenet_v1_x0_5",
-        task=PlaybackRate(LEVELS[3], width=48, narrowest=8),
+        task=PlaybackRate(LEVELS[3], width=48, narrowest=8, shrink=4),
         videos="motion-long",
         clip=MINI_CLIP,
         normalisation=UNIT,
-        batch_size=8,
-        steps=200,
+        batch_size=24,
+        steps=150,
         learning_rate=3e-3,
         weight_decay=0.05,
         head_rate=0.3,
@@ -48,10 +48,10 @@ def mini_prp() -> Recipe:
         augmentation=Augmentation(flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2),
         landing=Landing(
             metric="accuracy",
-            milestones=(Milestone(50, 0.27, 0.47), Milestone(100, 0.32, 0.52), Milestone(200, 0.34, 0.56)),
+            milestones=(Milestone(38, 0.31, 0.51), Milestone(75, 0.36, 0.56), Milestone(150, 0.50, 0.75)),
             downstream="linear_probe top1 on motion",
-            low=0.42,
-            high=0.56,
+            low=0.50,
+            high=0.66,
         ),
     )
 
