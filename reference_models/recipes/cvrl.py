@@ -26,8 +26,8 @@ from reference_models.recipes.recipe import (
 def mini_cvrl() -> Recipe:
     """CVRL on the embedded appearance videos.
 
-    Loss: 2 log(31) = 6.9 at the start. Of 31 views it finds the right one in 91 % at the end, by the background: afterwards the
-    nearest video has the same background in 90 % (63 % before), and the classes, which go through all backgrounds, gain
+    Loss: 2 log(31) = 6.9 at the start. Of 31 views it finds the right one in 91 % at the end; after a run of it the
+    nearest video had the same background in 90 % (63 % before), and the classes, which go through all backgrounds, gained
     nothing over random initialisation (docs/lab_notes.md).
     """
     return Recipe(
