@@ -51,7 +51,7 @@ class Ranks:
         """The module with its gradients averaged over the processes whenever it is called and backward has run."""
         if self.count == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False)
+        return DistributedDataParallel(module, forward_sync_buffers=False)
 
     def apart(self, module: nn.Module) -> AbstractContextManager[object]:
         """While it lasts gradients are added up here and averaged later: for all parts of a batch but the last."""
