@@ -173,6 +173,7 @@ def train(
     kept: Kept | None = None,
     log_file: Path | None = None,
     milestones: Mapping[int, Callable[[], None]] | None = None,
+    clips_per_video: int = 1,
     ranks: Ranks = ALONE,
 ) -> TrainingLog:
     """Train the module in place and leave it in eval mode on the device.
@@ -188,6 +189,7 @@ def train(
         kept: Saves the state now and then, and goes on from one that is there. It stays until `kept.forget()`.
         log_file: Where to write the log, at every save and at the end.
         milestones: What to do after so many steps, such as writing a checkpoint; done again where a kill came in between.
+        clips_per_video: Clips of a video that a step learns from; the progress counts them.
         ranks: The processes that share this training; `make_batch` gives this process's share.
 
     Raises:
@@ -200,7 +202,7 @@ def train(
     first = _resume(run, kept) if kept else 0
     question = ranks.joined(_Question(module, loss))
     saved, told = time.monotonic(), 0.0
-    started, trained_videos = time.monotonic(), 0
+    started, trained_clips = time.monotonic(), 0
     pending: list[_Pending] = []
 
     def keep(step: int) -> None:
@@ -234,13 +236,13 @@ def train(
             run.optimiser.step()
             means = {name: torch.stack([one[name] for one in seen]).mean() for name in seen[0]}
             pending.append(_Pending(step, batch.video_ids, plan.rate(step), ranks.means(means)))
-            trained_videos += len(batch.video_ids)
+            trained_clips += clips_per_video * len(batch.video_ids)
 
             now = time.monotonic()
             if now - told > REPORT_EVERY_S or step + 1 == plan.steps:
                 told = now
                 _settle(pending, run.columns)
-                words = _words(step + 1, plan.steps, run.columns, trained_videos / (now - started))
+                words = _words(step + 1, plan.steps, run.columns, trained_clips / (now - started))
                 try:
                     if ranks.first:
                         report(words, (step + 1) / plan.steps)
@@ -337,10 +339,10 @@ def _settle(pending: list[_Pending], columns: dict[str, list[float]]) -> None:
     pending.clear()
 
 
-def _words(step: int, steps: int, columns: dict[str, list[float]], videos_per_s: float) -> str:
+def _words(step: int, steps: int, columns: dict[str, list[float]], clips_per_s: float) -> str:
     recent = {name: values[-10:] for name, values in columns.items() if name != "rate"}
     means = ", ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in recent.items())
-    return f"step {step} of {steps}, {means}, {videos_per_s:.1f} videos/s"
+    return f"step {step} of {steps}, {means}, {clips_per_s:.1f} clips/s"
 
 
 def _ahead(make_batch: MakeBatch, steps: range, device: torch.device) -> Iterator[tuple[int, Batch]]:

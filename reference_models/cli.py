@@ -64,12 +64,18 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print the rows
             json.dumps([{**recipe.settings, "hash": recipe.hash, "landing": landing} for recipe, landing in rows])
         )
         return
-    table = Table("name", "what it is", "architecture", "videos", "steps", "clips a step")
-    table.columns[0].no_wrap = True
+    table = Table("name", "architecture", "learns from", "steps", "videos a step", "clips of each")
+    for column in table.columns[:2]:
+        column.no_wrap = True
     for recipe in made:
-        clips = f"{recipe.batch_size} x {recipe.task.clips_per_video}"
-        table.add_row(recipe.name, recipe.title, recipe.architecture, recipe.videos, f"{recipe.steps:,}", clips)
-    Console().print(table)
+        count = (f"{recipe.steps:,}", str(recipe.batch_size), str(recipe.task.clips_per_video))
+        table.add_row(recipe.name, recipe.architecture, recipe.videos, *count)
+    console = Console()
+    console.print(table)
+    console.print(
+        "Each one on another backbone: reelproof pretrain NAME --architecture BACKBONE. What it would cost: --dry-run.",
+        highlight=False,
+    )
 
 
 def pretrain(

@@ -78,7 +78,7 @@ def pretrain(
     Args:
         recipe: Everything about the training.
         home: Where videos, frames and unfinished trainings lie.
-        folder: Of the checkpoint.
+        folder: Of the checkpoint. In the home's own folder of checkpoints an older one of this name is replaced.
         device: `cpu`, `cuda` or `auto`.
         report: Progress; may raise to stop, nothing is lost.
         data: A folder of somebody's own videos, whose training split is used instead of the recipe's videos.
@@ -86,8 +86,8 @@ def pretrain(
         say: Told, before the work, how much will be written and where.
 
     Raises:
-        ValueError: If the videos are too short for the task, the backbone refuses the clip, the loss is not finite, or
-            the disk is full.
+        ValueError: If the folder holds a checkpoint of another training, the videos are too short for the task, the
+            backbone refuses the clip, the loss is not finite, or the disk is full.
     """
     ranks, where = ranks_here(device)
     trunk = fresh(recipe.architecture, recipe.seed)
@@ -106,7 +106,7 @@ def pretrain(
         ranks.wait()
     key = {"recipe": recipe.settings, "videos": chosen.digest, "version": VERSION, "processes": ranks.count}
     signature = f"{recipe.name} {content_hash(key)[:12]}"
-    if _stands(folder, signature):
+    if _stands(folder, signature, replaceable=folder.parent == home.checkpoints):
         report("it is there already", 1.0)
         return folder
 
@@ -144,6 +144,7 @@ def pretrain(
         kept=kept,
         log_file=log_file,
         milestones={step: partial(milestone, step) for step in recipe.milestones},
+        clips_per_video=chosen.task.clips_per_video,
         ranks=ranks,
     )
     if ranks.first:
@@ -336,7 +337,8 @@ def cost(recipe: Recipe, log: TrainingLog, device: torch.device, processes: int)
     machine = environment(device.type)
     where = machine.accelerator or f"{machine.cpu}, {cores()} cores"
     several = f"{processes} processes, each on " if processes > 1 else ""
-    return f"It took {log.seconds_per_step * recipe.steps / 60:.1f} minutes ({several}{where})."
+    apart = " Batch statistics, negatives and queues were each process's own." if processes > 1 else ""
+    return f"It took {log.seconds_per_step * recipe.steps / 60:.1f} minutes ({several}{where}).{apart}"
 
 
 def story(recipe: Recipe, chosen: Chosen, log: TrainingLog, cost: str) -> str:
@@ -364,7 +366,15 @@ def _around(values: list[float], at: int, reach: int = 5) -> float:
     return math.fsum(near) / len(near)
 
 
-def _stands(folder: Path, signature: str) -> bool:
+def _stands(folder: Path, signature: str, *, replaceable: bool) -> bool:
     """Whether the checkpoint of this very training is there."""
     path = folder / CONFIG
-    return path.exists() and CheckpointConfig.model_validate_json(path.read_bytes()).recipe == signature
+    if not path.exists():
+        return False
+    there = CheckpointConfig.model_validate_json(path.read_bytes()).recipe
+    if there != signature and not replaceable:
+        raise ValueError(
+            f"{folder} holds a checkpoint of another training ({there or 'of no recipe'}; this one is {signature}). "
+            "Name another folder, or remove that one."
+        )
+    return there == signature

@@ -271,7 +271,7 @@ def test_progress_says_step_loss_and_speed(share):
     words = {round(done, 6): words for words, done in told}[share]
     assert words.startswith(f"step {round(share * 30)} of 30, loss ")
     assert "accuracy" in words
-    assert words.endswith("videos/s")
+    assert words.endswith("clips/s")
 
 
 def test_a_batch_in_parts_takes_the_step_of_the_whole_batch():

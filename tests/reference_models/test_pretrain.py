@@ -191,16 +191,25 @@ def test_interrupted_and_started_again_gives_the_same_weights(home, videos, tmp_
     assert train(home, tmp_path / "parts", videos).encoder.weight_hash == whole
 
 
-def test_a_checkpoint_that_is_there_is_not_trained_again_and_one_of_another_recipe_is(home, videos, tmp_path):
+def test_a_checkpoint_that_is_there_is_not_trained_again(home, videos, tmp_path):
     first = train(home, tmp_path / "checkpoint", videos).encoder.weight_hash
     told = []
-    assert (
-        train(home, tmp_path / "checkpoint", videos, report=lambda *words: told.append(words)).encoder.weight_hash
-        == first
-    )
+    again = train(home, tmp_path / "checkpoint", videos, report=lambda *words: told.append(words))
+    assert again.encoder.weight_hash == first
     assert told[-1] == ("it is there already", 1.0)
-    other = train(home, tmp_path / "checkpoint", videos, replace(RECIPE, seed=1))
-    assert other.encoder.weight_hash != first
+
+
+def test_a_checkpoint_of_another_training_is_left_alone_but_for_an_older_one_in_the_homes_own_folder(
+    home, videos, tmp_path
+):
+    other = replace(RECIPE, seed=1)
+    first = train(home, tmp_path / "mine", videos).encoder.weight_hash
+    with pytest.raises(ValueError, match="holds a checkpoint of another training"):
+        train(home, tmp_path / "mine", videos, other)
+    assert load(tmp_path / "mine").encoder.weight_hash == first
+
+    first = train(home, home.checkpoints / "tiny", videos).encoder.weight_hash
+    assert train(home, home.checkpoints / "tiny", videos, other).encoder.weight_hash != first
 
 
 def test_training_moves_the_weights_of_the_random_checkpoint_of_the_same_seed(home, videos, tmp_path):
