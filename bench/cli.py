@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bench.activity import Working
     from bench.home import Home
     from bench.video.check import Found
-    from bench.video.datasets.known import Copy, Opener
+    from bench.video.datasets.known import Opener
     from bench.video.index import VideoSet
 
 data = typer.Typer(
@@ -110,11 +110,12 @@ def subset_data(
     ] = False,
 ) -> None:
     """Choose videos for pretraining: every class alike as far as it has videos, nested, the same for everybody."""
+    from bench.home import Home
     from bench.video.check import missing
-    from bench.video.datasets.known import known
+    from bench.video.datasets.known import copy_of, known
     from bench.video.subset import shortfalls, subset, write_manifest
 
-    copy = _known_copy(name, root, annotations, split)
+    copy = copy_of(name, root, annotations, split, embedded=Home.default().videos)
     everything = known(name).pretraining(copy)
     absent = () if listed else missing(everything)
     if len(absent) == len(everything):
@@ -135,35 +136,18 @@ def subset_data(
         typer.echo(f"{len(short)} classes have fewer videos than the {most} of the others: {words}{more}.")
 
 
-def _known_copy(name: str, root: Path | None, annotations: Path | None, split: int) -> "Copy":
-    """Where the files of a data set with a name lie."""
-    from bench.home import Home
-    from bench.video.datasets.embedded import EMBEDDED
-    from bench.video.datasets.known import Copy, known
-
-    description = known(name).description
-    place = root or (Home.default().videos if name in EMBEDDED else None)
-    if place is None:
-        raise ValueError(f"say where {name} lies: --root DIR, which holds {description.layout}.")
-    if not place.is_dir():
-        raise ValueError(f"{place} is no folder." if place.exists() else f"there is no folder {place}.")
-    if annotations is not None and not annotations.exists():
-        raise ValueError(f"there is no {annotations}.")
-    return Copy(place, annotations, split)
-
-
 def _parts_to_check(
     name: str, root: Path | None, annotations: Path | None, split: int, home: "Home", report: "Working"
 ) -> "dict[str, Opener]":
     """The official parts of a data set with a name, or the three that own videos are split into."""
     from bench.video.datasets.hub import is_hub_dataset
-    from bench.video.datasets.known import KNOWN, known
+    from bench.video.datasets.known import KNOWN, copy_of, known
     from bench.video.datasets.own import own_videos
 
     own = root is None and (is_hub_dataset(name) or Path(name).exists())
     if not own and name not in KNOWN and "/" in name:
         raise ValueError(f"there is no folder {name}.")
-    copy = None if own else _known_copy(name, root, annotations, split)
+    copy = None if own else copy_of(name, root, annotations, split, embedded=home.videos)
     try:
         if copy is not None:
             return dict(known(name).parts(copy))

@@ -84,6 +84,17 @@ def pretrain(
         Path | None,
         typer.Option(help="Your own videos, FOLDER/class/*.mp4|avi|webm, instead of the recipe's."),
     ] = None,
+    videos: Annotated[
+        str, typer.Option(help="A data set by name instead (`reelproof data list`): what pretraining may see of it.")
+    ] = "",
+    root: Annotated[Path | None, typer.Option(help="Where that data set's files lie.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Folder of its lists (or a list), where it is not below the root.")
+    ] = None,
+    split: Annotated[int, typer.Option(help="Which of its official splits, where there are several.")] = 1,
+    subset: Annotated[
+        Path | None, typer.Option(help="Of that data set the videos of a manifest of `reelproof data subset` alone.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint.")] = None,
     architecture: Annotated[str, typer.Option(help="Another backbone than the recipe's.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
@@ -95,6 +106,9 @@ def pretrain(
     """Train a checkpoint from a recipe. The same call after a stop goes on where it was."""
     from bench.activity import working
     from bench.home import Home
+    from bench.video.datasets.known import copy_of, known
+    from bench.video.index import VideoSet
+    from bench.video.subset import read_manifest
     from reference_models.dry_run import estimate
     from reference_models.pretrain import landed
     from reference_models.pretrain import pretrain as train_checkpoint
@@ -105,14 +119,24 @@ def pretrain(
     if dry_run:
         console.print(estimate(chosen, device).words, highlight=False)
         return
+    if data is not None and videos:
+        raise ValueError("Take either --data or --videos.")
+    if (root or annotations or subset) and not videos:
+        raise ValueError("--root, --annotations and --subset belong to a data set: name it with --videos.")
     home = Home.default()
+    own: Path | VideoSet | None = data
+    if videos:
+        own = known(videos).pretraining(copy_of(videos, root, annotations, split, embedded=home.videos))
+        own = read_manifest(subset, own) if subset else own
     name = chosen.name if not architecture else f"{chosen.name}--{chosen.architecture}"
-    folder = out or home.checkpoints / (name if data is None else f"{name}--{data.resolve().name}")
+    if own is not None:
+        name += f"--{own.name if isinstance(own, VideoSet) else own.resolve().name}".replace(" ", "-")
+    folder = out or home.checkpoints / name
     with working(home, f"Pretraining {chosen.name}") as activity:
         train_checkpoint(
-            chosen, home=home, folder=folder, device=device, report=activity, data=data, stream=stream, say=activity.say
+            chosen, home=home, folder=folder, device=device, report=activity, data=own, stream=stream, say=activity.say
         )
-    if data is None and chosen.landing:
+    if own is None and chosen.landing:
         console.print(landed(chosen, folder), highlight=False)
     console.print(f"The checkpoint is in {folder}. To judge it: reelproof submit {folder}", highlight=False)
 

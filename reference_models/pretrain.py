@@ -69,7 +69,7 @@ def pretrain(
     folder: Path,
     device: str = "auto",
     report: Report = lambda _words, _share: None,
-    data: Path | None = None,
+    data: Path | VideoSet | None = None,
     stream: bool = False,
     say: Say = log_it,
 ) -> Path:
@@ -81,7 +81,7 @@ def pretrain(
         folder: Of the checkpoint. In the home's own folder of checkpoints an older one of this name is replaced.
         device: `cpu`, `cuda` or `auto`.
         report: Progress; may raise to stop, nothing is lost.
-        data: A folder of somebody's own videos, whose training split is used instead of the recipe's videos.
+        data: Videos instead of the recipe's: a set, or a folder of somebody's own, of which the training split is used.
         stream: Store no frames: every clip is decoded anew, to the same weights.
         say: Told, before the work, how much will be written and where.
 
@@ -219,13 +219,16 @@ class Chosen:
 
 
 def open_videos(
-    recipe: Recipe, home: Home, data: Path | None, report: Report, *, stream: bool = False, say: Say = log_it
+    recipe: Recipe, home: Home, data: Path | VideoSet | None, report: Report, *, stream: bool = False, say: Say = log_it
 ) -> Chosen:
     """Make or find the recipe's videos and their frames; leave out what is too short for the task."""
     if data is None:
         family, _, long = recipe.videos.partition("-")
         if family not in get_args(Family):
-            raise ValueError(f"{recipe.name} learns from {recipe.videos}. Give the folder of its videos with --data.")
+            raise ValueError(
+                f"{recipe.name} learns from {recipe.videos}. Name the data set and where it lies, "
+                "--videos kinetics400 --root DIR, or give a folder of videos with --data."
+            )
         videos = embedded_pretraining(
             family,
             home.videos,
@@ -234,6 +237,8 @@ def open_videos(
             long=long == "long",
         )
         name = recipe.videos
+    elif isinstance(data, VideoSet):
+        videos, name = data, data.name
     else:
         videos = own_videos(data, home.videos, lambda words, share: report(words, share / 2)).train
         name = data.name

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
+from bench.cli import data as data_commands
 from bench.encoder import weight_hash
 from bench.home import Home
 from bench.ranks import Ranks
@@ -384,3 +385,45 @@ def test_a_stream_gives_the_weights_of_a_store_and_keeps_no_frames(home, videos,
     assert not list(other.frames.rglob("*.npy"))
     (words,) = said
     assert "Nothing of them is stored; a frame store would take about 0.0 GB" in words
+
+
+@pytest.fixture
+def named(videos, tmp_path, monkeypatch):
+    """The front door's pretrain with the tests' recipe, and the same videos as a data set that has lists."""
+    (tmp_path / "classes.txt").write_text("plain\nfancy\n")
+    lines = [f"{name}/v{number}.mp4 {name}\n" for name in ("plain", "fancy") for number in range(6)]
+    (tmp_path / "train.txt").write_text("".join(lines))
+    monkeypatch.setenv("REELPROOF_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("reference_models.recipes.named.recipe_named", lambda _name, _architecture: RECIPE)
+    app = typer.Typer()
+    app.command("pretrain")(cli.pretrain)
+    app.add_typer(data_commands, name="data")
+    lists = ["--root", str(videos), "--annotations", str(tmp_path / "train.txt")]
+
+    def call(*words):
+        result = CliRunner().invoke(app, list(map(str, words)))
+        if result.exception:
+            raise result.exception
+        return result.output
+
+    return SimpleNamespace(call=call, lists=lists)
+
+
+def test_a_data_set_is_taken_by_name_and_a_subset_of_it_by_its_manifest(named, tmp_path):
+    manifest, (whole, few) = tmp_path / "few.json", (tmp_path / "whole", tmp_path / "few")
+    named.call("data", "subset", "lists", *named.lists, "--size", 8, "-o", manifest)
+    named.call("pretrain", "tiny", "--videos", "lists", *named.lists, "--out", whole)
+    named.call("pretrain", "tiny", "--videos", "lists", *named.lists, "--subset", manifest, "--out", few)
+    assert "out of 12 in train" in (whole / "README.md").read_text()
+    assert "out of 8 in train 8" in (few / "README.md").read_text()
+    assert load(whole).config.licence == load(few).config.licence == ""
+    assert load(whole).encoder.weight_hash != load(few).encoder.weight_hash
+
+
+def test_where_the_videos_come_from_is_said_once(named, videos, tmp_path):
+    with pytest.raises(ValueError, match="either --data or --videos"):
+        named.call("pretrain", "tiny", "--videos", "lists", "--data", videos)
+    with pytest.raises(ValueError, match="name it with --videos"):
+        named.call("pretrain", "tiny", "--data", videos, "--subset", tmp_path / "few.json")
+    with pytest.raises(ValueError, match="say where kinetics400 lies"):
+        named.call("pretrain", "tiny", "--videos", "kinetics400")

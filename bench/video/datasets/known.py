@@ -58,6 +58,30 @@ def known(name: str) -> Known:
     return KNOWN[name]
 
 
+def copy_of(name: str, root: Path | None, lists: Path | None, split: int, *, embedded: Path) -> Copy:
+    """Somebody's copy of the data set of this name.
+
+    Args:
+        name: As in `KNOWN`.
+        root: Where its files lie; may be left out for the embedded sets.
+        lists: A folder of the lists, or a list, where it is not below the root.
+        split: Which official split, where there are several.
+        embedded: Where the embedded sets lie.
+
+    Raises:
+        ValueError: There is no such set, folder or list.
+    """
+    description = known(name).description
+    place = root or (embedded if name in EMBEDDED else None)
+    if place is None:
+        raise ValueError(f"say where {name} lies: --root DIR, which holds {description.layout}.")
+    if not place.is_dir():
+        raise ValueError(f"{place} is no folder." if place.exists() else f"there is no folder {place}.")
+    if lists is not None and not lists.exists():
+        raise ValueError(f"there is no {lists}.")
+    return Copy(place, lists, split)
+
+
 def descriptions() -> tuple[Description, ...]:
     """Of all data sets, those of one's own last."""
     return (*(one.description for one in KNOWN.values()), FOLDER, HUB)
