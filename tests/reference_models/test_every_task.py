@@ -1,6 +1,6 @@
 """Every pretext task on every backbone: it takes a step that reaches the whole trunk, or says why it cannot."""
 
-from dataclasses import replace
+import copy
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ TASKS = {
     "tdl": TemporalDiscrimination(queue=4, dim=8),
     "rspnet": RelativeSpeed(queue=4, dim=8),
     "videomae": TubeMasking(depth=1),
-    "videomae on maps": TubePainting(width=8),
+    "videomae on maps": TubePainting(tubelet=(2, 8, 8), width=8),
 }
 MAPS = {
     "c3d",
@@ -41,8 +41,8 @@ MAPS = {
 } | {name for name in BACKBONES if name.startswith(("shufflenet", "squeezenet", "mobilenet", "swin3d"))}
 """Backbones whose last layer is a map: PRP and VideoMAE on maps draw from it."""
 
-QUICK = {"shufflenet_v1_x0_25", "squeezenet_1_1", "videomae_vit_mini"}
-"""The others take up to a minute together: `make prove`."""
+QUICK = ("shufflenet_v1_x0_25", "squeezenet_1_1", "videomae_vit_mini")
+"""In `make test`; the others are in `make prove`."""
 
 RUNS_ON = {
     "prp": MAPS,
@@ -51,12 +51,17 @@ RUNS_ON = {
 }
 
 
-def smallest_clip(name, trunk):
-    """Of 16 frames, which every task takes."""
-    if BACKBONES[name].built_for_one_clip:
-        return ClipSpec(num_frames=16, resize=(112, 112), size=112)
-    size = next(size for size in (32, 48, 64, 112, 224) if trunk.accepts(16, size, size) is None)
-    return ClipSpec(num_frames=16, resize=(size, size), size=size)
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.prove) for name in BACKBONES],
+)
+def backbone(request):
+    """Its plain name, the network, and the smallest clip of 16 frames that it takes; made once for all tasks."""
+    name = request.param
+    torch.manual_seed(0)
+    trunk = build(f"{name}@16x32" if BACKBONES[name].built_for_one_clip else name)
+    size = next(size for size in (32, 48, 64, 112) if trunk.accepts(16, size, size) is None)
+    return name, trunk, ClipSpec(num_frames=16, resize=(size, size), size=size)
 
 
 def examples(task, clip):
@@ -73,22 +78,16 @@ def examples(task, clip):
 
 
 @pytest.mark.parametrize("kind", TASKS)
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.prove) for name in BACKBONES]
-)
-def test_a_task_reaches_the_whole_trunk_or_says_in_a_sentence_why_not(name, kind):
-    torch.manual_seed(0)
-    trunk, task = build(name), TASKS[kind]
-    clip = smallest_clip(name, trunk)
-    if kind == "videomae on maps":
-        task = replace(task, tubelet=(2, 8, 8))
+def test_a_task_reaches_the_whole_trunk_or_says_in_a_sentence_why_not(backbone, kind):
+    name, made, clip = backbone
+    trunk, task = copy.deepcopy(made).train(), TASKS[kind]
     refusal = task.refusal(trunk, clip)
     assert (refusal is None) == (name in RUNS_ON.get(kind, BACKBONES)), refusal
     if refusal is not None:
         assert "Take " in refusal
         return
     head = task.build_head(trunk, clip)
-    loss, _ = task.loss(trunk.train(), head.train(), examples(task, clip))
+    loss, _ = task.loss(trunk, head.train(), examples(task, clip))
     loss.backward()
     assert loss.isfinite()
     still = [key for key, weight in trunk.named_parameters() if weight.requires_grad and weight.grad is None]
