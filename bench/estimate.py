@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from bench.encoder import Encoder, StudentFactory, layer_modules, normalise
 from bench.forward import arithmetic, conduct, lay_out, module_reader, one_thread, sweep, trunk_reader
 from bench.run import Order, Progress, Videos, cache_folder, case_for, of_each, orders_for
 from bench.schema import CLEAN, STAGES, Condition, StageName
-from bench.stages import distillation, finetune, robustness
+from bench.stages import distillation, finetune, retrieval, robustness
 from bench.stages.case import Case
 from bench.stages.cka import module_grams
 from bench.stages.classifier import FinetunedModel, plan_of
@@ -97,7 +98,7 @@ def cost_of_dataset(order: Order, tell: Callable[[StageName, str, float], None])
             elif stage == "finetune":
                 seconds, disk = _finetune(case, a_clip)
             elif stage == "retrieval":
-                seconds, disk = 0.0, 0  # the probe's features, and one matrix product
+                seconds, disk = _retrieval(case), 0  # from the probe's features
             elif stage == "robustness":
                 seconds, disk = _robustness(case)
             elif stage == "distillation":
@@ -158,6 +159,18 @@ def _finetune(case: Case, a_clip: float) -> tuple[float, int]:
     return steps * step + shown * a_clip, disk
 
 
+def _retrieval(case: Case) -> float:
+    gallery, asked, width = len(taught_videos(case)), len(case.dataset.test), case.encoder.feature_dim
+    rng = np.random.default_rng(0)
+    made_MD = rng.normal(size=(gallery, width)).astype(np.float32)
+    some = min(asked, retrieval.QUERIES_AT_ONCE)
+    started = time.monotonic()
+    retrieval.nearest(
+        rng.normal(size=(some, width)).astype(np.float32), made_MD, min(max(case.suite.retrieval.ks), gallery)
+    )
+    return (time.monotonic() - started) * asked / some
+
+
 def _robustness(case: Case) -> tuple[float, int]:
     settings = case.suite.robustness
     noises = [
@@ -172,10 +185,13 @@ def _robustness(case: Case) -> tuple[float, int]:
         for seed in case.suite.finetune.seeds:
             readers[f"seed {seed}"] = module_reader(case, finetune.untrained(case, seed), {"dry run": seed})
             width += case.num_classes
-    some = videos[:NOISY_VIDEOS]
-    started = time.monotonic()
-    sweep(case, readers, "test", settings.views, conditions, some)
-    seconds = (time.monotonic() - started) * len(videos) / len(some)
+    times = []
+    for some in (videos[:1], videos[1 : 1 + NOISY_VIDEOS]):  # with the first the tables of the noises are made
+        started = time.monotonic()
+        sweep(case, readers, "test", settings.views, conditions, some)
+        times.append(time.monotonic() - started)
+    first, others = times
+    seconds = first + others * (len(videos) - 1) / max(1, len(videos[1 : 1 + NOISY_VIDEOS]))
     return seconds, 4 * width * len(conditions) * len(videos)
 
 
@@ -252,11 +268,13 @@ def _bytes_of(module: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would begin with what the parent had
+def peak_bytes(pid: int | None = None) -> int:
+    """The most memory that this process, or another of ours, has had so far; 0 where another's cannot be seen."""
+    status = Path(f"/proc/{pid or 'self'}/status")
+    with suppress(OSError, StopIteration):  # getrusage would begin with what the parent had
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
+    if pid is not None:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
