@@ -4,8 +4,8 @@ The pieces are those that the stages are made of, on the suite's own videos, in 
 judging itself would use. Estimated is a run from an empty cache, but for the students that no submission teaches: those that
 are there already are not counted.
 
-Time is by the clock: of data sets that are judged side by side the slowest counts. Memory is the largest the processes
-had, added up; disk is what the cache grows by.
+Time is by the clock: of data sets that are judged side by side the slowest counts. Memory is the largest of their own that the
+processes had, added up, without the pages of mapped frames; disk is what the cache grows by.
 """
 
 import resource
@@ -269,11 +269,15 @@ def _bytes_of(module: nn.Module) -> int:
 
 
 def peak_bytes(pid: int | None = None) -> int:
-    """The most memory that this process, or another of ours, has had so far; 0 where another's cannot be seen."""
+    """The most memory of its own that this process, or another of ours, has had so far; 0 where another's cannot be seen.
+
+    Pages of mapped files, frames above all, are left out on Linux: the system takes them back when it needs them.
+    """
     status = Path(f"/proc/{pid or 'self'}/status")
-    with suppress(OSError, StopIteration):  # getrusage would begin with what the parent had
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
+    with suppress(OSError, KeyError):  # getrusage would begin with what the parent had
+        rows = (row.partition(":") for row in status.read_text().splitlines())
+        kib = {name: value.split()[0] for name, _, value in rows if name in ("VmHWM", "RssFile")}
+        return 1024 * (int(kib["VmHWM"]) - int(kib["RssFile"]))
     if pid is not None:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

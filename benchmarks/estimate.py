@@ -6,7 +6,7 @@ First the estimate, then the judging itself from an empty cache, both as the com
 own videos. Videos and frames come from `$REELPROOF_HOME`, or are made there first; cache and result are thrown away.
 
 Time of a stage is that of the slowest data set, since they are judged side by side on a CPU. Memory is the largest that all
-processes together had by the end of the stage, read from /proc (on Linux alone); disk is what the stage left in the cache.
+processes together had of their own by the end of the stage, read from /proc (on Linux alone); disk is what the stage left in the cache.
 Without --checkpoint a random initialisation is judged. --quick judges a quarter-wide one on a few videos made here: there
 starting up costs more than the work, so its ratios prove nothing.
 """
