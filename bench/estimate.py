@@ -12,7 +12,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,14 @@ from bench.stages.logistic import LogisticProblem
 from bench.suites.protocol import Suite
 from bench.training import Loss, train
 
-CLEAN_VIDEOS, NOISY_VIDEOS, STEPS, WARM_STEPS = 16, 4, 8, 3
-"""How much of each is done; the first steps of a training warm up and are not timed."""
+CLEAN_VIDEOS, NOISY_VIDEOS = 16, 4
+"""Read at a time, until it has taken long enough."""
+
+LEAST_STEPS, MOST_STEPS, WARM_STEPS = 8, 60, 3
+"""Of a training; the first warm up and are not timed."""
+
+ENOUGH_S = 3.0
+"""How long each piece is timed, at least, where there is so much of it."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,21 @@ def cost_of_dataset(order: Order, tell: Callable[[StageName, str, float], None])
 
 def _seconds_a_clip(case: Case) -> float:
     """Of reading a clean clip from the store and showing it to the trunk."""
-    ids, views = case.dataset.test.ids[:CLEAN_VIDEOS], case.suite.views.test
-    started = time.monotonic()
-    sweep(case, {"trunk": trunk_reader(case)}, "test", views, [CLEAN], ids)
-    return (time.monotonic() - started) / (len(ids) * views)
+    views = case.suite.views.test
+
+    def read(ids: Sequence[str]) -> None:
+        sweep(case, {"trunk": trunk_reader(case)}, "test", views, [CLEAN], ids)
+
+    return _seconds_a_video(read, case.dataset.test.ids, CLEAN_VIDEOS) / views
+
+
+def _seconds_a_video(read: Callable[[Sequence[str]], None], ids: Sequence[str], at_a_time: int) -> float:
+    """Of reading videos, some at a time, until it has taken long enough or there are no more."""
+    done, started = 0, time.monotonic()
+    while done < len(ids) and (done == 0 or time.monotonic() - started < ENOUGH_S):
+        read(ids[done : done + at_a_time])
+        done += at_a_time
+    return (time.monotonic() - started) / min(done, len(ids))
 
 
 def _linear_probe(case: Case, a_clip: float) -> tuple[float, int]:
@@ -185,13 +202,13 @@ def _robustness(case: Case) -> tuple[float, int]:
         for seed in case.suite.finetune.seeds:
             readers[f"seed {seed}"] = module_reader(case, finetune.untrained(case, seed), {"dry run": seed})
             width += case.num_classes
-    times = []
-    for some in (videos[:1], videos[1 : 1 + NOISY_VIDEOS]):  # with the first the tables of the noises are made
-        started = time.monotonic()
-        sweep(case, readers, "test", settings.views, conditions, some)
-        times.append(time.monotonic() - started)
-    first, others = times
-    seconds = first + others * (len(videos) - 1) / max(1, len(videos[1 : 1 + NOISY_VIDEOS]))
+
+    def read(ids: Sequence[str]) -> None:
+        sweep(case, readers, "test", settings.views, conditions, ids)
+
+    seconds = _seconds_a_video(read, videos[:1], 1)  # with the first the tables of the noises are made
+    if others := videos[1:]:
+        seconds += len(others) * _seconds_a_video(read, others, NOISY_VIDEOS)
     return seconds, 4 * width * len(conditions) * len(videos)
 
 
@@ -246,22 +263,30 @@ def _seconds_a_step(case: Case, model: FinetunedModel, lesson: Lesson, loss: Los
         if case.device.type == "cuda":
             torch.cuda.synchronize()
         ends.append(time.monotonic())
+        if len(ends) > LEAST_STEPS and ends[-1] - ends[WARM_STEPS] > ENOUGH_S:
+            raise _EnoughError
         return loss(module, batch)
 
-    steps = min(STEPS, lesson.steps)
+    steps = min(MOST_STEPS, lesson.steps)
     plan = plan_of(model, lesson.card, lesson.card.learning_rates[0], steps, case.suite.precision)
-    train(model, timed, lesson.batch, plan, names=("dry run",), device=case.device)
-    ends.append(time.monotonic())
-    warm = min(WARM_STEPS, steps - 1)
-    return (ends[-1] - ends[warm]) / (steps - warm)
+    with suppress(_EnoughError):
+        train(model, timed, lesson.batch, plan, names=("dry run",), device=case.device)
+        ends.append(time.monotonic())
+    warm = min(WARM_STEPS, len(ends) - 2)
+    return (ends[-1] - ends[warm]) / (len(ends) - 1 - warm)
+
+
+class _EnoughError(Exception):
+    """So many steps tell how long one takes."""
 
 
 def _seconds_a_student_clip(case: Case, student: FinetunedModel) -> float:
-    ids = case.dataset.test.ids[:CLEAN_VIDEOS]
-    reader = module_reader(case, student, {"dry run": "student"})
-    started = time.monotonic()
-    sweep(case, {"student": reader}, "test", case.suite.views.test, [CLEAN], ids)
-    return (time.monotonic() - started) / (len(ids) * case.suite.views.test)
+    reader, views = module_reader(case, student, {"dry run": "student"}), case.suite.views.test
+
+    def read(ids: Sequence[str]) -> None:
+        sweep(case, {"student": reader}, "test", views, [CLEAN], ids)
+
+    return _seconds_a_video(read, case.dataset.test.ids, CLEAN_VIDEOS) / views
 
 
 def _bytes_of(module: nn.Module) -> int:

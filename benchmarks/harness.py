@@ -521,7 +521,7 @@ def main(arguments: Sequence[str]) -> None:
                 rows += sweeping(model, precision, few, folder, count, 1 if large else rounds)
         with one_thread(), threadpool_limits(1):  # the libraries' threads wait for each other, which would be timed too
             for fall in (0.5, 0.0) if "probe" in parts else ():
-                rows += probing(*(2400, 128, fall) if quick else (UCF101[0], 512, fall))
+                rows += probing(*(1600, 96, fall) if quick else (UCF101[0], 512, fall))
             if "retrieval" in parts:
                 rows += retrieving(512, rounds)
         if "cka" in parts:
