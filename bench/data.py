@@ -1,8 +1,10 @@
 """From a suite's name, or somebody's folder, to opened videos."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,7 +18,7 @@ from bench.schema import ClipSpec, content_hash
 from bench.suites.conditions import OPTIONAL, with_conditions
 from bench.suites.diving48_v1 import DIVING48_V1
 from bench.suites.hmdb51_v1 import HMDB51_V1
-from bench.suites.mini_v1 import LOCAL_TEMPLATE, MINI_V1, REFERENCE_TABLES
+from bench.suites.mini_v1 import LOCAL_TEMPLATE, MINI_V1
 from bench.suites.protocol import DatasetProtocol, Suite
 from bench.suites.ucf101_open_v1 import UCF101_OPEN_V1
 from bench.suites.ucf101_v1 import UCF101_V1
@@ -209,6 +211,12 @@ def dataset_manifest(dataset: Dataset) -> str:
     return content_hash({"name": dataset.name, "splits": [split.manifest_hash for split in splits]})
 
 
+def reference_table(suite: str, dataset: str) -> Path:
+    """Where the logits of a suite's reference teacher on the fixed training clips of a data set lie, if it has one."""
+    plain, _, _ = suite.partition("+")
+    return Path(str(files("bench.suites"))) / f"{plain.replace('-', '_')}_reference_{dataset}.npz"
+
+
 def reference_logits(suite: Suite) -> dict[str, NDArray[np.float32]]:
     """The tables of logits of the suite's reference teacher, checked against their digests.
 
@@ -217,10 +225,9 @@ def reference_logits(suite: Suite) -> dict[str, NDArray[np.float32]]:
     """
     tables = {}
     for name, digest in suite.distillation.reference_digest.items():
-        content = REFERENCE_TABLES[name].read_bytes()
-        assert hashlib.sha256(content).hexdigest() == digest, (
-            f"{REFERENCE_TABLES[name]} is not the table of {suite.name}"
-        )
-        with np.load(REFERENCE_TABLES[name], allow_pickle=False) as stored:
+        path = reference_table(suite.name, name)
+        content = path.read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest, f"{path} is not the table of {suite.name}"
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             tables[name] = stored["logits"].astype(np.float32)
     return tables

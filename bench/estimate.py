@@ -4,15 +4,16 @@ The pieces are those that the stages are made of, on the suite's own videos, in 
 judging itself would use. Estimated is a run from an empty cache, but for the students that no submission teaches: those that
 are there already are not counted.
 
-Time is by the clock: of data sets that are judged side by side the slowest counts. Memory is the largest the processes
-had, added up; disk is what the cache grows by.
+Time is by the clock: of data sets that are judged side by side the slowest counts. Memory is the largest of their own that the
+processes had, added up, without the pages of mapped frames; disk is what the cache grows by.
 """
 
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from bench.encoder import Encoder, StudentFactory, layer_modules, normalise
 from bench.forward import arithmetic, conduct, lay_out, module_reader, one_thread, sweep, trunk_reader
 from bench.run import Order, Progress, Videos, cache_folder, case_for, of_each, orders_for
 from bench.schema import CLEAN, STAGES, Condition, StageName
-from bench.stages import distillation, finetune, robustness
+from bench.stages import distillation, finetune, retrieval, robustness
 from bench.stages.case import Case
 from bench.stages.cka import module_grams
 from bench.stages.classifier import FinetunedModel, plan_of
@@ -36,8 +37,14 @@ from bench.stages.logistic import LogisticProblem
 from bench.suites.protocol import Suite
 from bench.training import Loss, train
 
-CLEAN_VIDEOS, NOISY_VIDEOS, STEPS, WARM_STEPS = 16, 4, 8, 3
-"""How much of each is done; the first steps of a training warm up and are not timed."""
+CLEAN_VIDEOS, NOISY_VIDEOS = 16, 4
+"""Read at a time, until it has taken long enough."""
+
+LEAST_STEPS, MOST_STEPS, WARM_STEPS = 8, 60, 3
+"""Of a training; the first warm up and are not timed."""
+
+ENOUGH_S = 3.0
+"""How long each piece is timed, at least, where there is so much of it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def cost_of_dataset(order: Order, tell: Callable[[StageName, str, float], None])
             elif stage == "finetune":
                 seconds, disk = _finetune(case, a_clip)
             elif stage == "retrieval":
-                seconds, disk = 0.0, 0  # the probe's features, and one matrix product
+                seconds, disk = _retrieval(case), 0  # from the probe's features
             elif stage == "robustness":
                 seconds, disk = _robustness(case)
             elif stage == "distillation":
@@ -111,10 +118,21 @@ def cost_of_dataset(order: Order, tell: Callable[[StageName, str, float], None])
 
 def _seconds_a_clip(case: Case) -> float:
     """Of reading a clean clip from the store and showing it to the trunk."""
-    ids, views = case.dataset.test.ids[:CLEAN_VIDEOS], case.suite.views.test
-    started = time.monotonic()
-    sweep(case, {"trunk": trunk_reader(case)}, "test", views, [CLEAN], ids)
-    return (time.monotonic() - started) / (len(ids) * views)
+    views = case.suite.views.test
+
+    def read(ids: Sequence[str]) -> None:
+        sweep(case, {"trunk": trunk_reader(case)}, "test", views, [CLEAN], ids)
+
+    return _seconds_a_video(read, case.dataset.test.ids, CLEAN_VIDEOS) / views
+
+
+def _seconds_a_video(read: Callable[[Sequence[str]], None], ids: Sequence[str], at_a_time: int) -> float:
+    """Of reading videos, some at a time, until it has taken long enough or there are no more."""
+    done, started = 0, time.monotonic()
+    while done < len(ids) and (done == 0 or time.monotonic() - started < ENOUGH_S):
+        read(ids[done : done + at_a_time])
+        done += at_a_time
+    return (time.monotonic() - started) / min(done, len(ids))
 
 
 def _linear_probe(case: Case, a_clip: float) -> tuple[float, int]:
@@ -158,6 +176,18 @@ def _finetune(case: Case, a_clip: float) -> tuple[float, int]:
     return steps * step + shown * a_clip, disk
 
 
+def _retrieval(case: Case) -> float:
+    gallery, asked, width = len(taught_videos(case)), len(case.dataset.test), case.encoder.feature_dim
+    rng = np.random.default_rng(0)
+    made_MD = rng.normal(size=(gallery, width)).astype(np.float32)
+    some = min(asked, retrieval.QUERIES_AT_ONCE)
+    started = time.monotonic()
+    retrieval.nearest(
+        rng.normal(size=(some, width)).astype(np.float32), made_MD, min(max(case.suite.retrieval.ks), gallery)
+    )
+    return (time.monotonic() - started) * asked / some
+
+
 def _robustness(case: Case) -> tuple[float, int]:
     settings = case.suite.robustness
     noises = [
@@ -172,10 +202,13 @@ def _robustness(case: Case) -> tuple[float, int]:
         for seed in case.suite.finetune.seeds:
             readers[f"seed {seed}"] = module_reader(case, finetune.untrained(case, seed), {"dry run": seed})
             width += case.num_classes
-    some = videos[:NOISY_VIDEOS]
-    started = time.monotonic()
-    sweep(case, readers, "test", settings.views, conditions, some)
-    seconds = (time.monotonic() - started) * len(videos) / len(some)
+
+    def read(ids: Sequence[str]) -> None:
+        sweep(case, readers, "test", settings.views, conditions, ids)
+
+    seconds = _seconds_a_video(read, videos[:1], 1)  # with the first the tables of the noises are made
+    if others := videos[1:]:
+        seconds += len(others) * _seconds_a_video(read, others, NOISY_VIDEOS)
     return seconds, 4 * width * len(conditions) * len(videos)
 
 
@@ -230,33 +263,47 @@ def _seconds_a_step(case: Case, model: FinetunedModel, lesson: Lesson, loss: Los
         if case.device.type == "cuda":
             torch.cuda.synchronize()
         ends.append(time.monotonic())
+        if len(ends) > LEAST_STEPS and ends[-1] - ends[WARM_STEPS] > ENOUGH_S:
+            raise _EnoughError
         return loss(module, batch)
 
-    steps = min(STEPS, lesson.steps)
+    steps = min(MOST_STEPS, lesson.steps)
     plan = plan_of(model, lesson.card, lesson.card.learning_rates[0], steps, case.suite.precision)
-    train(model, timed, lesson.batch, plan, names=("dry run",), device=case.device)
-    ends.append(time.monotonic())
-    warm = min(WARM_STEPS, steps - 1)
-    return (ends[-1] - ends[warm]) / (steps - warm)
+    with suppress(_EnoughError):
+        train(model, timed, lesson.batch, plan, names=("dry run",), device=case.device)
+        ends.append(time.monotonic())
+    warm = min(WARM_STEPS, len(ends) - 2)
+    return (ends[-1] - ends[warm]) / (len(ends) - 1 - warm)
+
+
+class _EnoughError(Exception):
+    """So many steps tell how long one takes."""
 
 
 def _seconds_a_student_clip(case: Case, student: FinetunedModel) -> float:
-    ids = case.dataset.test.ids[:CLEAN_VIDEOS]
-    reader = module_reader(case, student, {"dry run": "student"})
-    started = time.monotonic()
-    sweep(case, {"student": reader}, "test", case.suite.views.test, [CLEAN], ids)
-    return (time.monotonic() - started) / (len(ids) * case.suite.views.test)
+    reader, views = module_reader(case, student, {"dry run": "student"}), case.suite.views.test
+
+    def read(ids: Sequence[str]) -> None:
+        sweep(case, {"student": reader}, "test", views, [CLEAN], ids)
+
+    return _seconds_a_video(read, case.dataset.test.ids, CLEAN_VIDEOS) / views
 
 
 def _bytes_of(module: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would begin with what the parent had
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
+def peak_bytes(pid: int | None = None) -> int:
+    """The most memory of its own that this process, or another of ours, has had so far; 0 where another's cannot be seen.
+
+    Pages of mapped files, frames above all, are left out on Linux: the system takes them back when it needs them.
+    """
+    status = Path(f"/proc/{pid or 'self'}/status")
+    with suppress(OSError, KeyError):  # getrusage would begin with what the parent had
+        rows = (row.partition(":") for row in status.read_text().splitlines())
+        kib = {name: value.split()[0] for name, _, value in rows if name in ("VmHWM", "RssFile")}
+        return 1024 * (int(kib["VmHWM"]) - int(kib["RssFile"]))
+    if pid is not None:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

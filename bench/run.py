@@ -132,7 +132,7 @@ def evaluate(
         for name in orders
         if stage in judged[name].outputs
     }
-    seconds = {stage: sum(one.seconds.get(stage, 0.0) for one in judged.values()) for stage in STAGES}
+    seconds = {name: one.seconds for name, one in judged.items()}
 
     rows, scores = _score(suite, videos, outputs)
     flags = (golden_clip_agrees(), *next((one.flags for one in judged.values() if one.flags), ()))
@@ -150,7 +150,7 @@ def evaluate(
         created=now,
         submission_id=submission_id,
         datasets=tuple(_dataset_report(suite, videos[d.name]) for d in suite.datasets),
-        stages=tuple(_stage_report(suite, stage, seconds[stage], outputs) for stage in STAGES),
+        stages=tuple(_stage_report(suite, stage, seconds, outputs) for stage in STAGES),
         scores=tuple(scores),
         environment=environment(where.type),
         load_report=load_report,
@@ -381,13 +381,18 @@ def _dataset_report(suite: Suite, videos: Videos) -> DatasetReport:
 
 
 def _stage_report(
-    suite: Suite, stage: StageName, seconds: float, outputs: Mapping[tuple[StageName, str], StageOutput]
+    suite: Suite,
+    stage: StageName,
+    seconds: Mapping[str, Mapping[StageName, float]],
+    outputs: Mapping[tuple[StageName, str], StageOutput],
 ) -> StageReport:
     facts: dict[str, float | int | str] = {}
     for (name, dataset), output in outputs.items():
         if name == stage:
             facts |= {f"{dataset}.{word}": value for word, value in output.facts.items()}
-    return StageReport(stage=stage, stage_hash=suite.stage_hash(stage), seconds=round(seconds, 3), facts=facts)
+            facts[f"{dataset}.seconds"] = round(seconds[dataset][stage], 3)
+    spent = sum(of_stage.get(stage, 0.0) for of_stage in seconds.values())
+    return StageReport(stage=stage, stage_hash=suite.stage_hash(stage), seconds=round(spent, 3), facts=facts)
 
 
 def _remarks(

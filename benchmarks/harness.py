@@ -1,15 +1,23 @@
-"""The sweep over noises, CKA and memory, side by side in one run with the bare model and with simpler ways.
+"""The sweep over noises, probe, retrieval, CKA and memory, in one run with the bare model and with what others do.
 
-    python -m benchmarks.harness [--quick] [--json] [--models NAME,NAME]
+    python -m benchmarks.harness [--quick] [--json] [--models NAME,NAME] [--precisions bf16,fp32] [--parts sweep,probe,...]
 
-Files are made here, UCF101-like: 185 frames of 240 x 320, MPEG-4 in AVI. Clips are 16 x 112 x 112, in fp32, from a frame
-store at 128 x 171. In every round each arm has its turn, so that a busy machine slows all of them alike; times are processor
-time of the process (all its threads), the smallest of the rounds. Arms of the sweep, 21 conditions on the same videos:
+In every round each arm has its turn, so that a busy machine slows all of them alike; times are processor time of the process
+(all its threads), the smallest of the rounds.
 
-- bare: 21 forward passes over normalised clips that lie ready in memory, laid out and threaded as ours;
+Sweep: files are made here, UCF101-like: 185 frames of 240 x 320, MPEG-4 in AVI. Clips are 16 x 112 x 112, from a frame store at
+128 x 171, in the precision of the suites on real videos (bf16) where the processor computes in it, else in fp32. ShuffleNet is the
+one of the study's table of networks, twice as wide. Arms, 21 conditions on the same videos:
+
+- bare: 21 forward passes over normalised clips that lie ready in memory, in the same precision, laid out and threaded as ours;
 - noise at input, noise at source: `bench.forward.sweep`, from files to stored outputs, cache and all;
 - straightforward: for every condition decode the whole file anew, noise frame by frame in NumPy, Pillow's resize, fp32 in the
-  usual layout, batches of 8.
+  usual layout, batches of 8. Over bare, it is what a harness could gain at most that computes the same forward pass.
+
+Probe: all strengths of the suites on real videos on a training set of the size of UCF101's, against scikit-learn's LogisticRegression,
+its tolerance tightened until its objective is within 1e-6 of ours or below; only the run that gets there counts. Once on features whose
+spread falls over their principal axes, as it does in networks, and once on even ones. Retrieval: the 50 nearest
+for UCF101's test videos among its training videos, against torch, scikit-learn, and faiss where it is installed. On one thread.
 
 CKA: ours against Grams taken in the hook and kept in float32 (the fastest peer's way, right where nothing is extreme) and
 against outputs kept by reference (two peers' way, wrong under an in-place ReLU), all against float64. Memory: the sweep of a
@@ -25,27 +33,36 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.special import logsumexp
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.cache import Cache
 from bench.encoder import TorchEncoder, normalise
 from bench.estimate import peak_bytes
-from bench.forward import Reader, lay_out, one_thread, sweep, trunk_reader
+from bench.forward import Reader, arithmetic, lay_out, one_thread, sweep, trunk_reader
 from bench.guesses import Grams
 from bench.schema import CLEAN, ClipSpec, Condition, Normalisation
 from bench.stages.case import Case
 from bench.stages.cka import module_grams
+from bench.stages.logistic import LogisticProblem
+from bench.stages.retrieval import nearest
 from bench.statistics.similarity import similarity_map
 from bench.suites.mini_v1 import LOCAL_TEMPLATE
 from bench.suites.protocol import DatasetProtocol
+from bench.suites.ucf101_v1 import UCF101_V1
 from bench.training import keep_large_buffers
 from bench.video.clips import Clips
 from bench.video.frame_store import build_store
@@ -55,14 +72,18 @@ from reference_models.backbones import build
 
 Arm = Callable[[], object]
 Row = dict[str, Any]
+Precision = Literal["fp32", "bf16"]
 
 SPEC = ClipSpec()
 FRAMES = 185
 FAMILIES = ("gaussian", "impulse", "shot", "speckle")
 PROMISES = {
     "r2plus1d_10": {"noise at input": 1.10, "noise at source": 1.15},
-    "shufflenet_v1_x1": {"noise at input": 1.30, "noise at source": 1.80},
+    "shufflenet_v1_x2": {"noise at input": 1.30, "noise at source": 1.80},
 }
+PARTS = ("sweep", "probe", "retrieval", "cka", "memory", "growth")
+UCF101 = (9537, 3783, 101)
+"""Training videos, test videos and classes of its first split."""
 
 
 def conditions(position: str, count: int) -> list[Condition]:
@@ -95,11 +116,10 @@ def write_videos(folder: Path, count: int) -> Clips:
     return Clips(SPEC, {"test": split}, {"test": build_store(split, resize=SPEC.resize, folder=folder / "frames")})
 
 
-def case_of(module: nn.Module, clips: Any, cache: Path, width: int) -> Case:
+def case_of(module: nn.Module, clips: Any, cache: Path, width: int, precision: Precision = "fp32") -> Case:
     """What a sweep asks for; nothing is learnt here, so train and validation only have to be there."""
-    suite = LOCAL_TEMPLATE.model_copy(
-        update={"clip": SPEC, "datasets": (DatasetProtocol(name="made", manifest_hash="0" * 64, num_classes=2),)}
-    )
+    made = DatasetProtocol(name="made", manifest_hash="0" * 64, num_classes=2)
+    suite = LOCAL_TEMPLATE.model_copy(update={"clip": SPEC, "datasets": (made,), "precision": precision})
     here = Path()
     some = {name: VideoSet(name, (Video(name, here, 0, name),), ("x",)) for name in ("train", "validation")}
     dataset = Dataset("made", some["train"], some["validation"], clips.sets["test"])
@@ -119,12 +139,12 @@ def in_turns(arms: Mapping[str, Arm], rounds: int) -> dict[str, float]:
     return best
 
 
-def bare(module: nn.Module, batches: Sequence[Tensor]) -> None:
+def bare(module: nn.Module, batches: Sequence[Tensor], precision: Precision) -> None:
     """Forward passes and nothing else, a batch a thread, as the sweep reads them."""
     with one_thread() as threads, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
 
         def read(batch: Tensor) -> None:
-            with torch.inference_mode():
+            with torch.inference_mode(), arithmetic(precision, torch.device("cpu")):
                 module(batch)
 
         list(pool.map(read, batches))
@@ -165,8 +185,13 @@ def straightforward(module: nn.Module, clips: Clips, some: Sequence[Condition]) 
                 module(torch.from_numpy(np.ascontiguousarray(np.stack(batch[at : at + 8]), dtype=np.float32)))
 
 
-def sweeping(name: str, clips: Clips, folder: Path, count: int, rounds: int) -> list[Row]:
-    """One model, all arms."""
+def computes_bf16() -> bool:
+    """Whether the processor multiplies in bf16; else torch only imitates it, many times slower."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def sweeping(name: str, precision: Precision, clips: Clips, folder: Path, count: int, rounds: int) -> list[Row]:
+    """One model in one precision, all arms."""
     torch.manual_seed(0)
     module, plain = build(name).eval(), build(name).eval()
     plain.load_state_dict(module.state_dict())
@@ -180,15 +205,15 @@ def sweeping(name: str, clips: Clips, folder: Path, count: int, rounds: int) -> 
         batches = [normal[places[at : at + size]] for at in range(0, len(places), size)]
 
     def swept(position: str, count: int, most: int | None = None) -> None:
-        case = case_of(module, clips, folder / f"cache-{name}-{next(runs)}", module.feature_dim)
+        case = case_of(module, clips, folder / f"cache-{name}-{precision}-{next(runs)}", module.feature_dim, precision)
         sweep(case, {"trunk": trunk_reader(case)}, "test", 1, conditions(position, count), ids[:most])
 
     few = conditions("source", 3 if count > 3 else 2)
-    bare(module, batches[:1])
+    bare(module, batches[:1], precision)
     swept("source", 2, 1)
     swept("input", 2, 1)
     arms: dict[str, Arm] = {
-        "bare": lambda: bare(module, batches),
+        "bare": lambda: bare(module, batches, precision),
         "noise at input": lambda: swept("input", count),
         "noise at source": lambda: swept("source", count),
         "straightforward": lambda: straightforward(plain, clips, few),
@@ -196,8 +221,95 @@ def sweeping(name: str, clips: Clips, folder: Path, count: int, rounds: int) -> 
     share = {"straightforward": len(few)}
     times = in_turns(arms, rounds)
     return [
-        {"what": f"sweep {name}", "arm": arm, "ms_a_clip": 1e3 * seconds / len(ids) / share.get(arm, count)}
+        {"what": f"sweep {name} {precision}", "arm": arm, "ms_a_clip": 1e3 * seconds / len(ids) / share.get(arm, count)}
         for arm, seconds in times.items()
+    ]
+
+
+def learnt_from(
+    num_videos: int, width: int, classes: int, fall: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Standardised features of overlapping classes, whose spread along the n-th principal axis is about n^-fall, and labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(classes, size=num_videos)
+    values = 0.15 * rng.normal(size=(classes, width))[labels] + rng.normal(size=(num_videos, width))
+    values = values * np.arange(1.0, width + 1) ** -fall @ np.linalg.qr(rng.normal(size=(width, width)))[0]
+    return (values - values.mean(axis=0)) / values.std(axis=0), labels
+
+
+def probing(num_videos: int, width: int, fall: float) -> list[Row]:
+    """All strengths, ours and scikit-learn's, at the same objective."""
+    classes = UCF101[2]
+    features, labels = learnt_from(num_videos, width, classes, fall)
+
+    def objective(weights_DK: NDArray[np.float64], bias_K: NDArray[np.float64], strength: float) -> float:
+        said = features @ weights_DK + bias_K
+        losses = logsumexp(said, axis=1) - said[np.arange(num_videos), labels]
+        return float(losses.mean() + strength / 2 * (weights_DK**2).sum())
+
+    settings = UCF101_V1.linear_probe
+    what, problem, spent, above = f"probe, spread n^-{fall:g}", LogisticProblem(features, labels, classes), 0.0, 0.0
+    started = time.process_time()
+    fits = [problem.solve(strength, settings.tolerance) for strength in settings.strengths]
+    ours = time.process_time() - started
+    for strength, (weights_DK, bias_K) in zip(settings.strengths, fits, strict=True):
+        own = objective(weights_DK, bias_K, strength)
+        for tolerance in (1e-5, 1e-6, 1e-7, 1e-8):
+            started = time.process_time()
+            peer = LogisticRegression(C=1 / (strength * num_videos), tol=tolerance, max_iter=10_000).fit(
+                features, labels
+            )
+            took, theirs = time.process_time() - started, objective(peer.coef_.T, peer.intercept_, strength)
+            if theirs <= own + 1e-6:
+                break
+        spent, above = spent + took, max(above, own - theirs)
+    return [
+        {"what": what, "arm": "ours", "ms": 1e3 * ours, "objective_above": above},
+        {"what": what, "arm": "scikit-learn", "ms": 1e3 * spent},
+    ]
+
+
+def retrieving(width: int, rounds: int) -> list[Row]:
+    """The 50 nearest of every query by cosine, four ways."""
+    rng = np.random.default_rng(0)
+    centres = 0.5 * rng.normal(size=(UCF101[2], width))
+    gallery, queries = (
+        (centres[rng.integers(UCF101[2], size=count)] + rng.normal(size=(count, width))).clip(0).astype(np.float32)
+        for count in UCF101[:2]
+    )
+
+    def with_torch() -> NDArray[np.int64]:
+        unit, asked = (functional.normalize(torch.from_numpy(rows)) for rows in (gallery, queries))
+        return torch.cat([(part @ unit.T).topk(50, dim=1)[1] for part in asked.split(512)]).numpy()
+
+    def with_sklearn() -> NDArray[np.int64]:
+        finder = NearestNeighbors(n_neighbors=50, metric="cosine", algorithm="brute").fit(gallery)
+        found: NDArray[np.int64] = finder.kneighbors(queries, return_distance=False)
+        return found
+
+    def with_faiss() -> NDArray[np.int64]:
+        import faiss  # noqa: PLC0415 - nothing here needs it
+
+        unit, asked = gallery.copy(), queries.copy()
+        faiss.normalize_L2(unit)
+        faiss.normalize_L2(asked)
+        index = faiss.IndexFlatIP(width)
+        index.add(unit)
+        found: NDArray[np.int64] = index.search(asked, 50)[1]
+        return found
+
+    ways = {"ours": lambda: nearest(queries, gallery, 50), "torch": with_torch, "scikit-learn": with_sklearn}
+    ways |= {"faiss": with_faiss} if find_spec("faiss") else {}
+    found = {name: way() for name, way in ways.items()}
+    times = in_turns(ways, rounds)
+    return [
+        {
+            "what": "retrieval",
+            "arm": name,
+            "ms": 1e3 * times[name],
+            "same_neighbours": (found[name] == found["ours"]).mean(),
+        }
+        for name in ways
     ]
 
 
@@ -341,49 +453,83 @@ def growing(clips: Clips, folder: Path, rounds: int) -> list[Row]:
 
 
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
-    """The promises, each named with its limit."""
+    """The promises of what was run, each named with its limit."""
     by_name = {(row["what"], row["arm"]): row for row in rows}
+    whats = dict.fromkeys(row["what"] for row in rows)
     found = {}
-    for what in dict.fromkeys(row["what"] for row in rows if row["what"].startswith("sweep")):
+    for what in (what for what in whats if what.startswith("sweep")):
         name = what.removeprefix("sweep ")
-        own = by_name[what, "bare"]["ms_a_clip"]
-        for arm, limit in PROMISES.get(name, {}).items():
+        own, source = (by_name[what, arm]["ms_a_clip"] for arm in ("bare", "noise at source"))
+        for arm, limit in PROMISES.get(name.split()[0], {}).items():
             found[f"{name}, {arm} / bare (at most {limit:.2f})"] = by_name[what, arm]["ms_a_clip"] / own
-        slow, fast = by_name[what, "straightforward"]["ms_a_clip"], by_name[what, "noise at source"]["ms_a_clip"]
-        found[f"{name}, straightforward / noise at source"] = slow / fast
-    peer = by_name["cka", "Grams in the hook"]
-    found["cka, ours / Grams in the hook (at most 1.3)"] = by_name["cka", "ours"]["ms"] / peer["ms"]
-    found["cka, ours - float64 (at most 1e-6)"] = by_name["cka", "ours"]["largest_error"]
-    found["cka, outputs by reference - float64 (wrong)"] = by_name["cka", "outputs by reference"]["largest_error"]
-    memory = next(row for row in rows if row["what"].startswith("memory"))
-    found["memory of a sweep, GiB (at most 2)"] = memory["mib_above_start"] / 1024
-    growth = [row["ms_a_clip"] for row in rows if row["what"] == "growth"]
-    found["growth, dearest clip / cheapest clip (1 is linear)"] = max(growth) / min(growth)
+        slow = by_name[what, "straightforward"]["ms_a_clip"]
+        found[f"{name}, straightforward / noise at source (at least 5)"] = slow / source
+        found[f"{name}, straightforward / bare (no harness could gain more)"] = slow / own
+    for what in (what for what in whats if what.startswith("probe") or what == "retrieval"):
+        for peer in ("scikit-learn", "torch", "faiss"):
+            if (what, peer) in by_name:
+                limit = " (at most 1)" if peer != "faiss" else ""
+                found[f"{what}, ours / {peer}{limit}"] = by_name[what, "ours"]["ms"] / by_name[what, peer]["ms"]
+        if what != "retrieval":
+            found[f"{what}, ours above the others' objective (at most 1e-6)"] = by_name[what, "ours"]["objective_above"]
+    if "cka" in whats:
+        ours, peer = by_name["cka", "ours"], by_name["cka", "Grams in the hook"]
+        found["cka, ours / Grams in the hook (at most 1.3)"] = ours["ms"] / peer["ms"]
+        found["cka, ours - float64 (at most 1e-6)"] = ours["largest_error"]
+        found["cka, outputs by reference - float64 (wrong)"] = by_name["cka", "outputs by reference"]["largest_error"]
+    for row in (row for row in rows if row["what"].startswith("memory")):
+        found["memory of a sweep, GiB (at most 2)"] = row["mib_above_start"] / 1024
+    if growth := [row["ms_a_clip"] for row in rows if row["what"] == "growth"]:
+        found["growth, dearest clip / cheapest clip (1 is linear)"] = max(growth) / min(growth)
     return found
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(text.split(","))
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run, and print a table or JSON."""
-    parser = argparse.ArgumentParser(description="The harness against the bare model and simpler ways.")
-    parser.add_argument("--quick", action="store_true", help="under 40 s: fewer videos, conditions and rounds")
+    parser = argparse.ArgumentParser(description="The harness against the bare model, libraries and simpler ways.")
+    parser.add_argument("--quick", action="store_true", help="under 40 s: smaller, and once")
     parser.add_argument("--json", action="store_true", help="print the rows and ratios, and nothing else")
-    parser.add_argument("--models", default=",".join(PROMISES), help="backbones, separated by commas")
+    parser.add_argument("--models", type=words, default=tuple(PROMISES), help="backbones, separated by commas")
+    parser.add_argument(
+        "--precisions",
+        type=words,
+        default=("bf16" if computes_bf16() else "fp32",),
+        help="of the sweep: bf16, fp32 or both",
+    )
+    parser.add_argument("--parts", type=words, default=PARTS, help=f"of {','.join(PARTS)}")
     settings = parser.parse_args(arguments)
+    if unknown := {*settings.parts} - {*PARTS} | {*settings.precisions} - {"bf16", "fp32"}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     keep_large_buffers()  # as the harness itself does
-    rounds = 2 if settings.quick else 3
+    quick, parts, rounds = settings.quick, settings.parts, 1 if settings.quick else 3
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clips = write_videos(folder, 4 if settings.quick else 8)
-        for model in settings.models.split(","):
+        if {"sweep", "growth"} & {*parts}:
+            clips = write_videos(folder, 4 if quick else 8)
+        for model in settings.models if "sweep" in parts else ():
             large = model.startswith("r2plus1d")
-            some = clips.sets["test"].ids[: 2 if large and settings.quick else 4 if large else 8]
+            some = clips.sets["test"].ids[: (1 if quick else 4) if large else 8]
             few = Clips(SPEC, {"test": clips.sets["test"].only(some)}, clips.stores)
-            count = 3 if large and settings.quick else 21
-            rows += sweeping(model, few, folder, count, rounds // 2 if large else rounds)
-        rows += comparing_layers(2 if settings.quick else 5, 1 if settings.quick else 4)
-        rows += keeping(400 if settings.quick else 3783, folder)
-        rows += growing(clips, folder, rounds // 2 or 1)
+            for precision in settings.precisions:
+                count = 5 if large and quick else 21
+                rows += sweeping(model, precision, few, folder, count, 1 if large else rounds)
+        with one_thread(), threadpool_limits(1):  # the libraries' threads wait for each other, which would be timed too
+            for fall in (0.5, 0.0) if "probe" in parts else ():
+                rows += probing(*(1600, 96, fall) if quick else (UCF101[0], 512, fall))
+            if "retrieval" in parts:
+                rows += retrieving(512, rounds)
+        if "cka" in parts:
+            rows += comparing_layers(2 if quick else 5, 1 if quick else 4)
+        if "memory" in parts:
+            rows += keeping(400 if quick else UCF101[1], folder)
+        if "growth" in parts:
+            rows += growing(clips, folder, 1)
     if settings.json:
         print(json.dumps({"rows": rows, "ratios": ratios(rows)}))
         return

@@ -48,6 +48,11 @@ STUDENT_COLOURS = Normalisation()
 
 BLOCK_VIDEOS = 32
 
+WITHOUT_REFERENCE = (
+    "has no reference teacher for {}: its students learn alone and from the submission. Those taught by the reference and by "
+    "both, and the gain over the better of the two, do not exist here."
+)
+
 
 def run(case: Case) -> StageOutput:
     """Guesses of every arm's students for the test videos; the model is named by the arm."""
@@ -64,7 +69,7 @@ def run(case: Case) -> StageOutput:
         student, key, facts_of_fit = fit(shared, arm, seed)
         guesses.append(guesses_of(shared, student, key, arm, seed))
         facts |= {f"{word}.{arm}.{seed}": value for word, value in facts_of_fit.items()}
-    remarks = () if reference is not None else (f"{case.dataset.name} has no reference teacher: no student of one.",)
+    remarks = () if reference is not None else (f"{case.suite.name} {WITHOUT_REFERENCE.format(case.dataset.name)}",)
     return StageOutput(tuple(guesses), facts=facts, remarks=remarks)
 
 

@@ -17,7 +17,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
@@ -60,18 +59,23 @@ class LogisticProblem:
     def _solve(self, strength: float, tolerance: float) -> tuple[Floats, Floats]:
         axes_DE, turned_NE, squares_E = self._axes
         count, classes = len(self.labels_N), self.num_classes
-        right_NK = np.zeros((count, classes))
-        right_NK[np.arange(count), self.labels_N] = 1
         design_NF = np.concatenate([turned_NE, np.ones((count, 1))], axis=1)
         penalty_F1 = np.append(np.full(len(squares_E), strength), 0.0)[:, None]
         root_F1 = np.sqrt(np.append(squares_E / count, 1.0) / classes + penalty_F1[:, 0])[:, None]
+        own = np.arange(count), self.labels_N
+        said_NK = np.empty((count, classes))  # logits, then probabilities: the one large array of an evaluation
 
         def gradient(weights_FK: Floats) -> tuple[float, Floats]:
-            logits_NK = design_NF @ weights_FK
-            total_N1 = logsumexp(logits_NK, axis=1, keepdims=True)
-            loss = float((total_N1.sum() - (logits_NK * right_NK).sum()) / count)
-            slope_FK = design_NF.T @ ((np.exp(logits_NK - total_N1) - right_NK) / count)
-            return loss + float((penalty_F1 * weights_FK**2).sum()) / 2, slope_FK + penalty_F1 * weights_FK
+            np.matmul(design_NF, weights_FK, out=said_NK)
+            np.subtract(said_NK, said_NK.max(axis=1, keepdims=True), out=said_NK)
+            loss = -float(said_NK[own].sum())
+            np.exp(said_NK, out=said_NK)
+            total_N1 = said_NK.sum(axis=1, keepdims=True)
+            loss += float(np.log(total_N1).sum())
+            np.divide(said_NK, total_N1 * count, out=said_NK)
+            said_NK[own] -= 1 / count
+            slope_FK = design_NF.T @ said_NK
+            return loss / count + float((penalty_F1 * weights_FK**2).sum()) / 2, slope_FK + penalty_F1 * weights_FK
 
         def scaled(point: Floats) -> tuple[float, Floats]:
             value, slope_FK = gradient(point.reshape(-1, classes) / root_F1)

@@ -1,7 +1,9 @@
 """One number out of a curve of accuracies over severities.
 
 Source: the robustness tables of Kumar et al. (arXiv 2504.06153): their "Abs." is the mean accuracy over the four noises
-at one severity, their "Rel." the decrease of that mean relative to clean accuracy. Area and break point are ours.
+at one severity (its caption calls it a decrease), their "Rel." the decrease of that mean relative to clean accuracy. From the rows
+of their Table 12 both follow to the printed digit, with two exceptions that lie in the paper: CVRL's four rows average 13.9,
+printed is 13.2 and the 78.4 that belongs to it; VCOP's average 41.6, printed is 41.7. Area and break point are ours.
 Everything is a fraction of one; the paper prints per cent.
 
 Shapes: L severities; leading axes (draws of a bootstrap, say) are carried along. `noisy` is the mean over noises.

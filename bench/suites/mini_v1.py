@@ -2,7 +2,6 @@
 
 import json
 from importlib.resources import files
-from pathlib import Path
 
 from bench.schema import ClipSpec
 from bench.suites.protocol import (
@@ -21,11 +20,6 @@ from bench.suites.protocol import (
 
 PINNED = json.loads((files(__package__) / "mini_v1.json").read_text())
 """Hashes of manifests, frames and reference tables: made by `bench.suites.pin_mini_v1`, never by hand."""
-
-REFERENCE_TABLES = {
-    name: Path(str(files(__package__) / f"mini_v1_reference_{name}.npz")) for name in PINNED["reference"]
-}
-"""Logits of the reference teacher on the fixed training clips."""
 
 NOISES = tuple(f"{family}/ucf101-p@source/v1" for family in ("gaussian", "impulse", "shot", "speckle"))
 

@@ -101,7 +101,8 @@ OURS = (
     "noise constants of UCF101-P on the frames of the file, before resize and crop: five levels, all test videos, one centre clip; "
     "clean accuracy on the same videos. The paper shows levels 1 to 3, on other videos for each noise",
     "distillation: student half as wide as the paper's, three fixed clips a video, T = 4, 0.3 cross-entropy + 0.7 T^2 KL to the "
-    "mean of the teachers. No reference teacher exists yet, so the arms are alone and submission",
+    "mean of the teachers. There is no reference teacher, so the arms are alone and submission, and every result says so; `python -m "
+    "reference_models.studies.reference_teacher` makes its table from a checkpoint, and a suite with it is another suite",
     "CKA: unbiased, minibatches of 64, 1024 test videos, before against after finetuning",
     "bf16 autocast inside the trunk, float32 from pooling on, in training and testing",
     "frames are not pinned: manifest and golden clip are, and a result says which frames it saw",

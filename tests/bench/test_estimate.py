@@ -36,7 +36,7 @@ def test_every_stage_is_told_and_the_cache_stays_empty(costs):
     found = measure()
     assert list(found) == list(STAGES)
     assert all(cost.memory_bytes > 2**20 for cost in found.values())
-    assert all(found[stage].seconds > 0 for stage in STAGES if stage != "retrieval")
+    assert all(cost.seconds > 0 for cost in found.values())
     assert [stage for stage, state, *_ in told if state == "done"] == list(STAGES)
     assert not cache.exists()
 

@@ -1,17 +1,23 @@
 """Verifying a row: which one is meant, what has changed around it, and whether it holds."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+import typer
 
 from bench.home import Home
 from bench.results import StoredResult, write_result
 from bench.schema import Card, Environment, Normalisation, Result
+from bench.statistics.verdicts import Verdict
 from bench.suites.mini_v1 import MINI_V1
+from submissions import cli
 from submissions import verify as verify_module
+from submissions.database import connect
 from submissions.evaluate import Standing
-from submissions.verify import environment_differences, find_row, only_stages, verify
+from submissions.ledger import Ledger
+from submissions.verify import Verified, environment_differences, find_row, only_stages, verify
 
 ENVIRONMENT = Environment(
     python="3.12.1",
@@ -201,3 +207,33 @@ def test_a_row_without_kept_weights_is_refused(home):
     stored = store(home, result_of())
     with pytest.raises(ValueError, match=r"^The weights 1{12} are not in .*\. Submit the checkpoint again\.$"):
         verify(stored, MINI_V1, {}, home)
+
+
+# What becomes of the verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"), [("MATCH", True), ("WITHIN NOISE", True), ("DRIFT", False), ("MISMATCH", False)]
+)
+@pytest.mark.parametrize("spot", ["", "5%"])
+def test_the_verdict_is_told_kept_beside_the_row_and_is_the_exit_code(home, monkeypatch, capsys, name, holds, spot):
+    stored = store(home, result_of())
+    asked = []
+
+    def run_again(*given, **_):
+        asked.append(given)
+        return Verified(Verdict(name, "3 of 60 predictions differ."), ("cpu: x86 then, arm now",))
+
+    monkeypatch.setenv("REELPROOF_HOME", str(home.root))
+    monkeypatch.setattr(cli, "_opened", lambda *_, **__: (MINI_V1, {}))
+    monkeypatch.setattr(verify_module, "spot_check" if spot else "verify", run_again)
+    with contextlib.nullcontext() if holds else pytest.raises(typer.Exit) as left:
+        cli.verify("one", spot=spot)
+    assert holds or left.value.exit_code == 1
+    assert asked[0][:2] == (stored, MINI_V1)
+    assert asked[0][4:] == ((0.05,) if spot else ())
+    words = f"{name}: 3 of 60 predictions differ. Environment: cpu: x86 then, arm now."
+    assert capsys.readouterr().out.strip() == words
+    (event,) = Ledger(connect(home.database_url)).events()
+    assert (event.event, event.words, event.result_id) == ("verdict", words, stored.result.result_id)
+    assert (event.encoder_hash, event.suite) == (stored.result.card.encoder_hash, "mini-v1")

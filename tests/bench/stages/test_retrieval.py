@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from bench.stages import retrieval
 from bench.stages.retrieval import nearest
@@ -11,7 +12,7 @@ def by_definition(queries, gallery, k):
     found = []
     for query in queries.astype(float):
         query = query / np.linalg.norm(query) if query.any() else query
-        cosine = [round(float(query @ row), 10) for row in unit]
+        cosine = [round(float(query @ row) * 2**40) for row in unit]
         found.append(sorted(range(len(gallery)), key=lambda at: (-cosine[at], at))[:k])
     return np.array(found)
 
@@ -30,6 +31,27 @@ def test_equals_come_in_order_also_where_the_list_is_cut_and_lengths_do_not_coun
     for k in (1, 3, 11, 20):
         found = nearest(queries.astype(np.float32), gallery.astype(np.float32), k)
         np.testing.assert_array_equal(found, by_definition(queries, gallery, k))
+
+
+@pytest.mark.parametrize(
+    "kind", ["apart", "about one direction", "nearly equal", "some copied", "all copied", "widths"]
+)
+def test_what_float32_cannot_tell_apart_is_told_apart_as_by_float64(kind):
+    rng = np.random.default_rng(2)
+    queries, gallery = rng.normal(size=(40, 24)), rng.normal(size=(400, 24))
+    if kind == "about one direction":
+        queries, gallery = queries + 5, gallery + 5
+    if kind == "nearly equal":
+        queries, gallery = 1 + 1e-4 * queries, 1 + 1e-4 * gallery
+    if kind == "some copied":
+        gallery[200:] = gallery[rng.integers(200, size=200)]
+    if kind == "all copied":
+        gallery = gallery[rng.integers(9, size=400)]
+    if kind == "widths":
+        gallery[:, :20] *= 1e-6
+    queries, gallery = queries.astype(np.float32), gallery.astype(np.float32)
+    for k in (1, 10, 50):
+        np.testing.assert_array_equal(nearest(queries, gallery, k), by_definition(queries, gallery, k))
 
 
 def test_a_feature_without_direction_is_near_to_nothing():

@@ -9,6 +9,11 @@ from bench.statistics.comparisons import (
     minimum_detectable_difference,
     rank_intervals,
 )
+from bench.statistics.intervals import freedom
+
+STATSMODELS = [([20] * 50, 0.0216578213), ([3, 10, 20, 40, 80, 120] * 5, 0.0197312360)]
+"""Sizes of sources, and what statsmodels 0.15.0 gives on the data of the test: OLS(first - second, ones).fit(cov_type="cluster",
+cov_kwds={"groups": sources}).bse."""
 
 
 def rows_of(accuracies, videos, rng, shared=0.7):
@@ -52,6 +57,20 @@ def test_sources_widen_the_comparison_where_videos_agree_within_them():
     alone = compare_two(*(row[None] for row in rows), np.arange(100))
     copies = compare_two(*(np.repeat(row, 5)[None] for row in rows), np.repeat(np.arange(100), 5))
     assert (alone.low, alone.high) == pytest.approx((copies.low, copies.high))
+
+
+@pytest.mark.parametrize(("sizes", "expected"), STATSMODELS, ids=["even sources", "uneven sources"])
+def test_the_standard_error_of_a_difference_is_the_clustered_one_of_statsmodels(sizes, expected):
+    rng = np.random.default_rng(8)
+    sources = np.repeat(np.arange(len(sizes)), sizes)
+    level = 0.7 * rng.normal(size=len(sizes))[sources]
+    first, second = (rng.random((1, len(sources))) < stats.logistic.cdf(level + shift) for shift in (0.5, 0.2))
+    found = compare_two(first, second, sources)
+    error = (found.high - found.low) / 2 / stats.t.ppf(0.975, freedom(np.array(sizes, float)))
+    if len(set(sizes)) == 1:
+        assert error == pytest.approx(expected, rel=1e-6)
+    else:  # the jackknife lets an uneven source count in full: on the safe side
+        assert expected < error < 1.1 * expected
 
 
 def test_the_band_of_one_pair_is_the_interval_of_the_pair_and_more_rows_widen_it():

@@ -33,10 +33,13 @@ def test_table_12_gives_the_papers_abs_and_rel(method):
         assert decrease == pytest.approx(77.2, abs=0.05)
         assert 100 * (1 - ABSOLUTE[method] / CLEAN[at]) == pytest.approx(RELATIVE[method], abs=0.05)
         return
-    # VCOP's mean is 41.625 and printed 41.7: 41.6 would be the digit, one unit off, within the rounding of its four terms.
-    assert mean == pytest.approx(ABSOLUTE[method], abs=0.0751)
-    printed = decrease if method != "VCOP" else 100 * (1 - ABSOLUTE[method] / CLEAN[at])
-    assert printed == pytest.approx(RELATIVE[method], abs=0.0501)
+    if method == "VCOP":
+        # Its four rows average 41.625: 41.6 to the digit. Printed are 41.7 and the decrease of 41.7.
+        assert mean == pytest.approx(41.625)
+        assert 100 * (1 - ABSOLUTE[method] / CLEAN[at]) == pytest.approx(RELATIVE[method], abs=0.05)
+        return
+    assert mean == pytest.approx(ABSOLUTE[method], abs=0.0501)
+    assert decrease == pytest.approx(RELATIVE[method], abs=0.0501)
 
 
 def test_a_curve_that_never_falls():
