@@ -65,6 +65,9 @@ class RelativeSpeed:
     appearance_weight: float = added(1.0)
     """Of A-VID in the loss, beside RSP; the source has 1."""
 
+    within_batch: bool = added(False)
+    """Keys of the other videos of the batch are negatives too, beside the queue (ours): with batches by source the hard ones."""
+
     @property
     def words(self) -> str:
         """For cards."""
@@ -130,7 +133,13 @@ class RelativeSpeed:
         asked = head.sides(embed(trunk, head.projection, query, self.parts))
 
         logits_same, logits_other = (
-            key_logits(asked.appearance_BD, own.appearance_BD, head.queue.keys_KD, self.temperature)
+            key_logits(
+                asked.appearance_BD,
+                own.appearance_BD,
+                head.queue.keys_KD,
+                self.temperature,
+                within_batch=self.within_batch,
+            )
             for own in (key_same, key_other)
         )
         alike = torch.zeros(len(query), dtype=torch.int64, device=query.device)
