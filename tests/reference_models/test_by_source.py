@@ -16,6 +16,7 @@ from reference_models.added import added, settings_of
 from reference_models.by_source import by_source
 from reference_models.pretext.cvrl import InstanceContrast
 from reference_models.recipes.cvrl import mini_cvrl
+from reference_models.recipes.named import recipe_named
 
 SOURCES = ("b", "a", "c", "a", "b", "d", "c", "d", "a", "b", "c", "d")
 """Twelve videos, three of each source, in no order."""
@@ -115,7 +116,22 @@ def test_a_setting_added_later_counts_only_where_it_is_used():
     assert Newer().depth == 3
 
 
-def test_recipes_that_were_trained_before_keep_their_hash():
+def test_batches_by_source_are_another_recipe():
     shuffled = replace(mini_cvrl(), batches="shuffled")
     assert "batches" not in shuffled.settings
     assert replace(shuffled, batches="by_source").hash != shuffled.hash
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("mini-rotnet", "2a1e1aa7ee65"),
+        ("mini-vcop", "96674b9295f1"),
+        ("paper-cvrl", "79fd322c6001"),
+        ("paper-tdl", "05ab394cf710"),
+        ("paper-rspnet", "62360262fe89"),
+    ],
+)
+def test_recipes_from_before_these_settings_keep_their_hash(name, begins):
+    """The shipped checkpoint is one of mini-rotnet."""
+    assert recipe_named(name).hash.startswith(begins)
