@@ -8,7 +8,7 @@ Shapes: B videos of a batch, N rows of a video, R frames of a row, H W rows and 
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from bench.video.frame_store import Say, build_store, log_it, open_stream
 from bench.video.index import VideoSet
 from reference_models.augmentation import Cut, augmented
 from reference_models.backbones import build
+from reference_models.by_source import by_source
 from reference_models.checkpoints.config import CONFIG, About, CheckpointConfig
 from reference_models.checkpoints.save import save
 from reference_models.pretext.supervised import Labels
@@ -270,7 +271,7 @@ def batches(recipe: Recipe, chosen: Chosen, ranks: Ranks = ALONE) -> MakeBatch:
     """From step to this process's share of a batch: every video once an epoch, in an order of that epoch."""
     clip, task, videos, augmentation = recipe.clip, chosen.task, chosen.videos, recipe.augmentation
     names = ("pretrain", recipe.name, recipe.seed)
-    order, ids = shuffled(*names), videos.ids
+    order, ids = order_of(recipe, videos), videos.ids
     labels = [video.label for video in videos.videos]
 
     def example(at: int, epoch: int) -> dict[str, NDArray[Any]]:
@@ -290,12 +291,21 @@ def batches(recipe: Recipe, chosen: Chosen, ranks: Ranks = ALONE) -> MakeBatch:
         return [row[:, :, ::-1] if cut.mirrored else row for row, cut in zip(rows_RHWC, cuts, strict=True)]
 
     def make(step: int) -> Batch:
-        chosen_places = ranks.share(order(step, recipe.batch_size, len(ids)))
+        chosen_places = ranks.share(order(step, recipe.batch_size))
         epochs = ranks.share(epochs_of(step, recipe.batch_size, len(ids)))
         examples = [example(at, epoch) for at, epoch in zip(chosen_places, epochs, strict=True)]
         return Batch(tuple(ids[at] for at in chosen_places), stacked(examples))
 
     return make
+
+
+def order_of(recipe: Recipe, videos: VideoSet) -> Callable[[int, int], list[int]]:
+    """From step and batch size to the positions of its videos, as the recipe has it."""
+    names = ("pretrain", recipe.name, recipe.seed)
+    if recipe.batches == "by_source":
+        return by_source(videos.sources, *names)
+    order = shuffled(*names)
+    return lambda step, batch_size: order(step, batch_size, len(videos))
 
 
 def task_loss(recipe: Recipe, task: Task) -> Loss:

@@ -14,6 +14,8 @@ Until it has been filled once the queue holds vectors that nobody takes for a cl
 Shapes: B queries, K keys in the queue, D width of an embedding.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,16 +54,25 @@ class KeyQueue(nn.Module):
         self.place.copy_((self.place + batch) % size)
 
 
-def key_logits(query_BD: Tensor, own_BD: Tensor, others_KD: Tensor, temperature: float) -> Tensor:
+def key_logits(
+    query_BD: Tensor, own_BD: Tensor, others_KD: Tensor, temperature: float, *, within_batch: bool = False
+) -> Tensor:
     """Similarity of each query with its own key and with the keys of others, over the temperature: [B, 1 + K].
 
     Cross-entropy with target 0 is InfoNCE. What is pushed into the queue afterwards leaves the logits and their gradient
-    alone: the others are copied.
+    alone: the others are copied. With `within_batch` the own keys of the other queries stand behind the queue: [B, 1 + K + B],
+    minus infinity where a query would meet its own again.
     """
     with torch.autocast(query_BD.device.type, enabled=False):
         own_B1 = (query_BD * own_BD).sum(1, keepdim=True)
-        logits: Tensor = torch.cat([own_B1, query_BD @ others_KD.clone().T], dim=1) / temperature
-    return logits
+        logits = [own_B1, query_BD @ others_KD.clone().T]
+        if within_batch:
+            logits.append(
+                (query_BD @ own_BD.T).masked_fill(
+                    torch.eye(len(own_BD), dtype=torch.bool, device=own_BD.device), -math.inf
+                )
+            )
+        return torch.cat(logits, dim=1) / temperature
 
 
 def first_is_largest(logits_BK: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.schema import ClipSpec
+from reference_models.added import added
 from reference_models.pretext.momentum import MomentumEncoder, embed, projection_of
 from reference_models.pretext.queue import KeyQueue, first_is_largest, key_logits, share_above
 from reference_models.pretext.trunk import width_of
@@ -60,6 +61,12 @@ class RelativeSpeed:
 
     normalise: bool = False
     """Batch normalisation between features and embeddings (ours)."""
+
+    appearance_weight: float = added(1.0)
+    """Of A-VID in the loss, beside RSP; the source has 1."""
+
+    within_batch: bool = added(False)
+    """Keys of the other videos of the batch are negatives too, beside the queue (ours): with batches by source the hard ones."""
 
     @property
     def words(self) -> str:
@@ -126,7 +133,13 @@ class RelativeSpeed:
         asked = head.sides(embed(trunk, head.projection, query, self.parts))
 
         logits_same, logits_other = (
-            key_logits(asked.appearance_BD, own.appearance_BD, head.queue.keys_KD, self.temperature)
+            key_logits(
+                asked.appearance_BD,
+                own.appearance_BD,
+                head.queue.keys_KD,
+                self.temperature,
+                within_batch=self.within_batch,
+            )
             for own in (key_same, key_other)
         )
         alike = torch.zeros(len(query), dtype=torch.int64, device=query.device)
@@ -135,7 +148,7 @@ class RelativeSpeed:
         far_B = (asked.motion_BD * key_other.motion_BD).sum(1) / self.temperature
         motion = functional.relu(self.margin - (near_B - far_B)).mean()
         head.queue.push(key_other.appearance_BD)
-        return appearance + motion, {
+        return self.appearance_weight * appearance + motion, {
             "accuracy": first_is_largest(logits_same),
             "speed_accuracy": share_above(near_B, far_B),
         }

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.schema import ClipSpec
+from reference_models.added import added
 from reference_models.pretext.momentum import MomentumEncoder, embed, projection_of
 from reference_models.pretext.queue import KeyQueue, first_is_largest, key_logits, share_above
 from reference_models.pretext.trunk import width_of
@@ -57,6 +58,9 @@ class TemporalDiscrimination:
 
     normalise: bool = False
     """Batch normalisation between features and embeddings (ours)."""
+
+    within_batch: bool = added(False)
+    """Keys of the other videos of the batch are negatives too, beside the queue (ours): with batches by source the hard ones."""
 
     @property
     def words(self) -> str:
@@ -119,7 +123,9 @@ class TemporalDiscrimination:
         negative_BD = functional.normalize(embed(trunk, head.projection, negative, self.parts), dim=1)
 
         hard_B1 = (anchor_BD * negative_BD).sum(1, keepdim=True) / self.temperature
-        logits_BL = torch.cat([key_logits(anchor_BD, key_BD, head.queue.keys_KD, self.temperature), hard_B1], dim=1)
+        keys_KD = head.queue.keys_KD
+        others_BL = key_logits(anchor_BD, key_BD, keys_KD, self.temperature, within_batch=self.within_batch)
+        logits_BL = torch.cat([others_BL, hard_B1], dim=1)
         head.queue.push(key_BD)
         target_B = torch.zeros(len(anchor), dtype=torch.int64, device=anchor.device)
         return functional.cross_entropy(logits_BL, target_B), {

@@ -4,10 +4,11 @@ A recipe is a function that returns one of these; a variant calls the first and 
 docstring says what it costs and what came out: a claim that anyone can check.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.schema import ClipSpec, Normalisation, content_hash
+from reference_models.added import added, settings_of
 from reference_models.augmentation import Augmentation
 from reference_models.pretext.task import Task
 from reference_models.recipes.landing import Landing
@@ -62,6 +63,9 @@ class Recipe:
     batch_size: int
     """Videos a step."""
 
+    batches: Literal["shuffled", "by_source"] = added("shuffled")
+    """Any videos together, or the videos of a source together: hard negatives, for tasks that compare within a batch."""
+
     accumulate: int = 1
     """Parts in which a batch passes through the network; batch statistics are those of a part."""
 
@@ -100,7 +104,7 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """All that the training depends on, as JSON values."""
-        plain = {**asdict(self), "task": {"name": type(self.task).__name__, **asdict(self.task)}}  # type: ignore[call-overload]
+        plain = {**settings_of(self), "task": {"name": type(self.task).__name__, **settings_of(self.task)}}  # type: ignore[arg-type]
         del plain["landing"]
         plain |= {
             "clip": self.clip.model_dump(mode="json"),

@@ -103,6 +103,39 @@ def test_a_shared_direction_is_taken_out_of_features():
     assert abs((centred @ centred.T).mean()) < 0.3
 
 
+def test_info_nce_within_the_batch_too_is_the_formula():
+    """Positive, six keys of the queue, the two other own keys; never the own key twice."""
+    query, own, others = (functional.normalize(torch.randn(count, 5), dim=1) for count in (3, 3, 6))
+    loss = functional.cross_entropy(key_logits(query, own, others, 0.2, within_batch=True), torch.zeros(3).long())
+    expected = 0.0
+    for i in range(3):
+        negatives = [*others, *(own[j] for j in range(3) if j != i)]
+        terms = [math.exp(query[i].double() @ key.double() / 0.2) for key in (own[i], *negatives)]
+        expected -= math.log(terms[0] / sum(terms)) / 3
+    assert loss.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_batch_of_one_has_the_queue_alone():
+    query, own, others = (functional.normalize(torch.randn(count, 5), dim=1) for count in (1, 1, 6))
+    alone = key_logits(query, own, others, 0.2, within_batch=True)
+    assert torch.equal(alone[:, :-1], key_logits(query, own, others, 0.2))
+    assert alone[0, -1] == -math.inf
+
+
+@pytest.mark.parametrize("name", ["tdl", "rspnet"])
+def test_within_the_batch_a_task_tells_its_videos_apart(name):
+    """The same weights and clips, more negatives: a greater loss."""
+    plain, within = TASKS[name], replace(TASKS[name], within_batch=True)
+    trunk = TinyNet()
+    clips = torch.randn(4, 3, 3, 4, 16, 16)
+    losses = []
+    for task in (plain, within):
+        torch.manual_seed(1)
+        loss, _ = task.loss(trunk, task.build_head(trunk, CLIP), {"clips": clips, "blended": torch.zeros(4).long()})
+        losses.append(loss.item())
+    assert losses[1] > losses[0] + 0.01
+
+
 @pytest.mark.parametrize(("size", "batch"), [(7, 3), (6, 3), (5, 5), (16, 1)])
 def test_a_queue_holds_the_last_keys_whatever_its_size(size, batch):
     queue, last = KeyQueue(size, 2), deque(maxlen=size)
