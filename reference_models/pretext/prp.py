@@ -149,17 +149,17 @@ class PlaybackRate:
         map_BCTHW = trunk.forward_features(drawn_BCSHW[:, :, ::2])  # type: ignore[operator]
         logits_BK, found_BCSHW = head(map_BCTHW.float())
         error_BCSHW = (found_BCSHW - shrunk(drawn_BCSHW, self.shrink)) ** 2
-        weights_BCSHW = shrunk(self.weights(looks_BCRHW, target_B, num_drawn), self.shrink)
-        reconstruction = (weights_BCSHW * error_BCSHW).mean()
+        reconstruction = (self.weights(looks_BCRHW, target_B, num_drawn) * error_BCSHW).mean()
         right = (logits_BK.detach().argmax(1) == target_B).float().mean()
         total = reconstruction + self.classification * functional.cross_entropy(logits_BK, target_B)
         return total, {"accuracy": right, "reconstruction": reconstruction.detach()}
 
     @torch.no_grad()
     def weights(self, looks_BCRHW: Tensor, target_B: Tensor, num_drawn: int) -> Tensor:
-        """The motion attention mask [B, C, S, H, W]; zero for frames that are not in the video."""
+        """The motion attention mask [B, C, S, H, W] of the drawing; zero for frames that are not in the video."""
         height, width = looks_BCRHW.shape[3:]
-        found_BCSHW = looks_BCRHW.new_zeros(*looks_BCRHW.shape[:2], num_drawn, height, width)
+        drawn = (num_drawn, height // self.shrink, width // self.shrink)
+        found_BCSHW = looks_BCRHW.new_zeros(*looks_BCRHW.shape[:2], *drawn)
         for label, rate in enumerate(self.rates):
             rows = (target_B == label).nonzero()[:, 0]
             if not len(rows):
@@ -171,16 +171,19 @@ class PlaybackRate:
             range_ = (pooled_BCsHW.amax((2, 3), keepdim=True) - least).clamp_min(1e-12)
             weight = LEAST + (GREATEST - LEAST) * (pooled_BCsHW - least) / range_
             large = functional.interpolate(weight, size=(height, width), mode="bilinear", align_corners=False)
-            share = large.unflatten(0, (len(rows), -1)).repeat_interleave(num_drawn // rate, dim=2)
+            small = shrunk(large, self.shrink).unflatten(0, (len(rows), -1))
+            share = small.repeat_interleave(num_drawn // rate, dim=2)
             if rate == 1:
                 share[:, :, 1::2] = 0
             found_BCSHW[rows] = share
         return found_BCSHW
 
 
-def shrunk(frames_BCSHW: Tensor, times: int) -> Tensor:
-    """Means over squares of so many pixels."""
-    return frames_BCSHW if times == 1 else functional.avg_pool3d(frames_BCSHW, (1, times, times))
+def shrunk(frames: Tensor, times: int) -> Tensor:
+    """Means over squares of so many pixels; rows and columns are the last two axes."""
+    if times == 1:
+        return frames
+    return functional.avg_pool2d(frames.flatten(0, -4), times).unflatten(0, frames.shape[:-3])
 
 
 class TwoBranches(nn.Module):
