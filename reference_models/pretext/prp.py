@@ -25,7 +25,7 @@ Shapes: B videos, C channels, T frames of a clip, R frames of a row, S frames sh
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -203,9 +203,9 @@ class TwoBranches(nn.Module):
         super().__init__()
         channels, *axes = map_shape
         self.drawn = drawn
-        self.conv6_cls = convolved(channels, width)
+        self.conv6_cls = convolved(channels, width, axes)
         self.fc8 = nn.Linear(width, num_rates)
-        self.conv6_rec = convolved(channels, width)
+        self.conv6_rec = convolved(channels, width, axes)
         doublings = [max(0, math.ceil(math.log2(wanted / there))) for wanted, there in zip(drawn, axes, strict=True)]
         stages = max(doublings)
         parts: list[nn.Module] = []
@@ -228,8 +228,12 @@ class TwoBranches(nn.Module):
         return logits_BK, found_BCSHW
 
 
-def convolved(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Convolution, batch norm, ReLU."""
+def convolved(in_channels: int, out_channels: int, axes: Sequence[int] = (3, 3, 3)) -> nn.Sequential:
+    """Convolution over 3 cells, of an axis of one cell over that one; batch norm, ReLU."""
+    kernel = tuple(1 if cells == 1 else 3 for cells in axes)
+    padding = tuple(cells // 2 for cells in kernel)
     return nn.Sequential(
-        nn.Conv3d(in_channels, out_channels, 3, padding=1), nn.BatchNorm3d(out_channels), nn.ReLU(inplace=True)
+        nn.Conv3d(in_channels, out_channels, kernel, padding=padding),  # type: ignore[arg-type]
+        nn.BatchNorm3d(out_channels),
+        nn.ReLU(inplace=True),
     )

@@ -26,14 +26,14 @@ from bench.schema import ClipSpec
 from bench.video.sampling import random_start
 from reference_models.pretext.trunk import shape_before_pooling
 from reference_models.pretext.tubes import (
+    Over,
     Tubelet,
     cannot_hide,
     draw_mask,
     drawing_error,
     grid_of,
     hidden_tubes,
-    standardised,
-    tubelets,
+    to_draw,
 )
 
 
@@ -49,6 +49,9 @@ class TubePainting:
 
     width: int = 256
     """Channels of the decoder."""
+
+    over: Over = "tubelet"
+    """What the pixels to be drawn are standardised over."""
 
     @property
     def words(self) -> str:
@@ -109,7 +112,7 @@ class TubePainting:
         hidden_BN = hidden_tubes(batch["mask"], grid, self.ratio)
         map_BCTHW = trunk.forward_features(painted_over(clips_BCTHW, hidden_BN, grid))  # type: ignore[operator]
         drawn_BNV = head(map_BCTHW.float())
-        target_BNV = standardised(tubelets(clips_BCTHW.float(), self.tubelet))
+        target_BNV = to_draw(clips_BCTHW.float(), self.tubelet, self.over)
         return drawing_error(drawn_BNV[hidden_BN], target_BNV[hidden_BN])
 
 

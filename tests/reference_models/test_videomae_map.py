@@ -7,7 +7,7 @@ from torch import nn
 
 from bench.schema import ClipSpec
 from reference_models.backbones import build
-from reference_models.pretext.tubes import draw_mask, hidden_tubes, standardised, tubelets
+from reference_models.pretext.tubes import draw_mask, hidden_tubes, to_draw
 from reference_models.pretext.videomae_map import MapDecoder, TubePainting, painted_over
 
 CLIP = ClipSpec(num_frames=8, resize=(40, 40), size=32)
@@ -53,7 +53,7 @@ def test_the_loss_is_the_mean_over_hidden_tubelets_and_hidden_pixels_reach_the_t
 
     clips, hidden_BN = batch["clips"][:, 0], hidden_tubes(batch["mask"], GRID, task.ratio)
     drawn = head(trunk.stem(painted_over(clips, hidden_BN, GRID))).detach().double().numpy()
-    target = standardised(tubelets(clips, TUBELET)).double().numpy()
+    target = to_draw(clips, TUBELET, "tubelet").double().numpy()
     pairs = [
         (drawn[video, place], target[video, place])
         for video in range(3)
