@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.schema import ClipSpec
+from reference_models.pretext.drawing import shrunk
 from reference_models.pretext.trunk import shape_before_pooling
 
 LEAST, GREATEST = 0.8, 2.0
@@ -177,13 +178,6 @@ class PlaybackRate:
                 share[:, :, 1::2] = 0
             found_BCSHW[rows] = share
         return found_BCSHW
-
-
-def shrunk(frames: Tensor, times: int) -> Tensor:
-    """Means over squares of so many pixels; rows and columns are the last two axes."""
-    if times == 1:
-        return frames
-    return functional.avg_pool2d(frames.flatten(0, -4), times).unflatten(0, frames.shape[:-3])
 
 
 class TwoBranches(nn.Module):
