@@ -136,6 +136,16 @@ def test_over_the_clip_a_tubelet_counts_by_how_far_it_stands_out():
     )
 
 
+def test_over_time_what_stands_still_asks_for_nothing():
+    still = torch.randn(1, 3, 1, 32, 32).expand(1, 3, 8, 32, 32).clone()
+    still[:, :, :4, 8:16, :8] += 1  # the place of tubelets 4 and 20, and later of 36 and 52
+    asked = to_draw(still, TUBELET, "time").square().mean(2)[0]
+    places = torch.zeros(64, dtype=torch.bool)
+    places[4::16] = True
+    torch.testing.assert_close(asked[~places], torch.zeros(60), atol=1e-8, rtol=0)
+    torch.testing.assert_close(asked[places], torch.full((4,), 16.0), atol=0.01, rtol=0)  # all variance in 1 of 16
+
+
 def test_the_loss_is_that_of_a_slow_loop_over_the_hidden_tubelets():
     task, net = TubeMasking(ratio=0.75), tiny()
     head = task.build_head(net, CLIP)
