@@ -85,10 +85,13 @@ def weight_hash(architecture: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def normalise(clips_BTHWC: Tensor, normalisation: Normalisation) -> Tensor:
-    """uint8 [B, T, H, W, 3] to float32 [B, 3, T, H, W] (channels last in memory), mean and std applied."""
+    """uint8 [B, T, H, W, 3] to float32 [B, 3, T, H, W] (in memory as the clips lie), mean and std applied."""
     mean = torch.tensor(normalisation.mean, dtype=torch.float32, device=clips_BTHWC.device) * 255
     scale = 1 / (torch.tensor(normalisation.std, dtype=torch.float32, device=clips_BTHWC.device) * 255)
-    return ((clips_BTHWC.float() - mean) * scale).permute(0, 4, 1, 2, 3)
+    pixels_BTHWC = clips_BTHWC.float()
+    if any(normalisation.mean):
+        pixels_BTHWC = pixels_BTHWC - mean
+    return (pixels_BTHWC * scale).permute(0, 4, 1, 2, 3)
 
 
 class TorchEncoder:

@@ -5,27 +5,34 @@
 Embedded videos are made here and decoded into a frame store. For every task of the `mini-*` recipes and two backbones,
 R(2+1)D-10 and a ShuffleNet half as wide as the common one, by the clock, median of the steps, one thread inside torch:
 
-- bare: forward and backward of the trunk, on as many random clips as pass through it in a step of the task;
+- bare: the network alone, on random clips, in the very passes that a step of the task makes through it: as many clips in as
+  many calls, forward and backward where it learns, forward alone where the slow copy of TDL and RSPNet makes keys. A method's
+  own passes through the network are the network's price, not that of data or head;
+- learning: the same without the slow copy's passes: forward and backward of the clips that are learnt from, in one call;
 - task: forward and backward of all that the task trains or asks (trunk, head, the decoder of playback rate and VideoMAE, the
-  slow copy of TDL and RSPNet), on a batch that is read and augmented already;
+  slow copy), on a batch that is read and augmented already;
 - store: whole steps of the one training loop, which reads clips from the store, augments them, asks the task, updates;
 - stream: the same, every video decoded from its file when it is needed (ShuffleNet only).
 
-Two shares are printed. Lost in all is 1 - store / bare. Lost to data, augmentation and the loop is 1 - store / task; the
-difference is what the method itself computes beside the trunk.
+VideoMAE shows its transformer a part of a clip's tokens; its bare arms are given whole clips.
+
+Speed is counted in clips that are learnt from, in every arm, so that shares are shares of time. Three are printed. Lost is
+1 - store / bare, which has a promise; lost against learning alone is 1 - store / learning; lost to data, augmentation and the
+loop is 1 - store / task, and what lies between the first and the last is what the method computes beside its passes.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -41,9 +48,10 @@ from bench.video.embedded.sets import EmbeddedSet, Family, path_of, render
 from bench.video.frame_store import FrameStore, build_store
 from bench.video.index import VideoSet
 from bench.video.resize import Crop, resize_clip
+from reference_models.pretext.momentum import MomentumEncoder
 from reference_models.pretext.supervised import Labels
 from reference_models.pretext.task import Task
-from reference_models.pretrain import Chosen, Learner, batches, fresh, plan_of, task_loss
+from reference_models.pretrain import Chosen, Learner, batches, fresh, plan_of, readied_ahead, task_loss
 from reference_models.recipes.named import RECIPES
 from reference_models.recipes.recipe import Recipe
 
@@ -54,6 +62,9 @@ WARM_UP = 1
 SHUFFLENET, R2PLUS1D = "shufflenet_v1_x0_5", "r2plus1d_10"
 PROMISES = {SHUFFLENET: 0.25, R2PLUS1D: 0.15}
 """The share of the bare network's speed that may be lost."""
+
+SHARES = {"lost against learning alone": "learning", "lost to data, augmentation, loop": "task"}
+"""What else is printed, and against which arm."""
 
 
 @dataclass
@@ -97,17 +108,30 @@ def made(name: str, folder: Path, recipe: Recipe) -> tuple[VideoSet, FrameStore]
     return some, build_store(some, resize=recipe.clip.resize, folder=folder / "frames")
 
 
+class Pass(NamedTuple):
+    """One call of the network in a step."""
+
+    clips: int
+    learns: bool
+    """Forward and backward; otherwise forward alone."""
+
+
 @dataclass
 class Overheard:
-    """Stands where a task does, and keeps what the task was last asked."""
+    """Stands where a task does, and keeps what the task was last asked and which passes it made."""
 
     task: Task
     asked: tuple[nn.Module, nn.Module, dict[str, Tensor]] | None = None
+    passes: tuple[Pass, ...] = ()
 
     def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The task's own."""
         self.asked = (trunk, head, dict(batch))
-        return self.task.loss(trunk, head, batch)
+        copies = [part.trunk for part in head.modules() if isinstance(part, MomentumEncoder)]
+        with passes_of(trunk, *copies) as made:
+            found = self.task.loss(trunk, head, batch)
+        self.passes = tuple(made)
+        return found
 
     def again_s(self, steps: int) -> float:
         """Seconds of a forward and backward pass on what it was last asked."""
@@ -120,6 +144,25 @@ class Overheard:
             self.task.loss(trunk, head, dict(batch))[0].backward()
 
         return step_s(once, steps)
+
+
+@contextlib.contextmanager
+def passes_of(*networks: nn.Module) -> Iterator[list[Pass]]:
+    """The passes that are made through these networks, in order."""
+    made: list[Pass] = []
+
+    def overhear(own: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def forward_features(clips_BCTHW: Tensor) -> Tensor:
+            made.append(Pass(len(clips_BCTHW), torch.is_grad_enabled()))
+            return own(clips_BCTHW)
+
+        return forward_features
+
+    for network in networks:
+        network.forward_features = overhear(network.forward_features)  # type: ignore[assignment,arg-type]
+    yield made
+    for network in networks:
+        del network.forward_features
 
 
 def step_s(once: Callable[[], None], steps: int) -> float:
@@ -150,7 +193,7 @@ def whole_step_s(recipe: Recipe, chosen: Chosen, task: Overheard, steps: int) ->
     train(
         learner,
         cast(Loss, timed),
-        batches(recipe, chosen),
+        readied_ahead(recipe, batches(recipe, chosen)),
         plan_of(recipe, WARM_UP + steps),
         names=("benchmark",),
         device=torch.device("cpu"),
@@ -159,17 +202,22 @@ def whole_step_s(recipe: Recipe, chosen: Chosen, task: Overheard, steps: int) ->
     return median(after - before for before, after in pairwise(ends[WARM_UP:]))
 
 
-def bare_step_s(recipe: Recipe, steps: int) -> float:
-    """Seconds of forward and backward on as many clips, in the training loop too, so that threads are alike."""
-    clip, num_clips = recipe.clip, recipe.batch_size * recipe.task.clips_per_video
+def bare_step_s(recipe: Recipe, passes: Sequence[Pass], steps: int) -> float:
+    """Seconds of these passes through the network alone, with as many threads as the training loop takes."""
+    clip, most = recipe.clip, max(one.clips for one in passes)
     clips = torch.from_numpy(
-        generator("benchmark").normal(size=(num_clips, clip.num_frames, clip.size, clip.size, 3)).astype(np.float32)
+        generator("benchmark").normal(size=(most, clip.num_frames, clip.size, clip.size, 3)).astype(np.float32)
     ).permute(0, 4, 1, 2, 3)
     trunk = fresh(recipe.architecture, 0).to(memory_format=torch.channels_last_3d).train()  # type: ignore[call-overload]
 
     def once() -> None:
         trunk.zero_grad(set_to_none=True)
-        trunk(clips).sum().backward()
+        learnt = torch.zeros(())
+        for one in passes:
+            with torch.set_grad_enabled(one.learns):
+                total = trunk(clips[: one.clips]).sum()
+            learnt = learnt + total
+        learnt.backward()
 
     return step_s(once, steps)
 
@@ -179,13 +227,17 @@ def measured(recipe: Recipe, folder: Path, steps: int, *, stream: bool) -> list[
     videos, store = made(recipe.videos, folder, recipe)
     task = replace(recipe.task, num_classes=len(videos.class_names)) if isinstance(recipe.task, Labels) else recipe.task
     chosen = Chosen(recipe.videos, task, videos, store, 0)
+    clips = recipe.batch_size * task.clips_per_video
     asked = Overheard(task)
-    seconds = {"bare": bare_step_s(recipe, steps), "store": whole_step_s(recipe, chosen, asked, steps)}
+    seconds = {"store": whole_step_s(recipe, chosen, asked, steps)}
     seconds["task"] = asked.again_s(steps)
+    in_one_call = (Pass(clips, learns=True),)
+    passes = asked.passes or in_one_call
+    seconds["bare"] = bare_step_s(recipe, passes, steps)
+    seconds["learning"] = seconds["bare"] if passes == in_one_call else bare_step_s(recipe, in_one_call, steps)
     if stream:
         files = replace(chosen, store=cast(FrameStore, FromFiles(videos, store)))
         seconds["stream"] = whole_step_s(recipe, files, Overheard(task), steps)
-    clips = recipe.batch_size * task.clips_per_video
     return [
         {
             "task": recipe.name.removeprefix("mini-"),
@@ -198,16 +250,14 @@ def measured(recipe: Recipe, folder: Path, steps: int, *, stream: bool) -> list[
 
 
 def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Both shares lost, by task and backbone."""
+    """The shares lost, by task and backbone."""
     speed = {(row["task"], row["backbone"], row["arm"]): row["clips_per_s"] for row in rows}
     shares = {}
     for (task, backbone, arm), whole in speed.items():
         if arm == "store":
             promise = f" (at most {PROMISES[backbone]})" if backbone in PROMISES else ""
-            shares[f"{task} on {backbone}: lost in all{promise}"] = 1 - whole / speed[task, backbone, "bare"]
-            shares[f"{task} on {backbone}: lost to data, augmentation, loop"] = (
-                1 - whole / speed[task, backbone, "task"]
-            )
+            for words, against in ((f"lost{promise}", "bare"), *SHARES.items()):
+                shares[f"{task} on {backbone}: {words}"] = 1 - whole / speed[task, backbone, against]
     return shares
 
 

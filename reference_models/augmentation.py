@@ -213,7 +213,7 @@ def sampling(box: Box, frame: tuple[int, int], angle: float, mirrored: bool) -> 
 
 
 def augmented(clips_BTHWC: Tensor, drawn: dict[str, Tensor], size: int) -> Tensor:
-    """The clips as drawn, [B, T, size, size, 3] from 0 to 255; the very tensor where nothing was drawn.
+    """The clips as drawn, [B, T, size, size, 3] from 0 to 255, colour by colour in memory; the very tensor where nothing was drawn.
 
     Args:
         clips_BTHWC: uint8; whole frames where `sampling` was drawn, else of the clip's size.
@@ -225,7 +225,8 @@ def augmented(clips_BTHWC: Tensor, drawn: dict[str, Tensor], size: int) -> Tenso
     if "sampling" in drawn:
         pixels_BCTHW = _sampled(clips_BTHWC, drawn["sampling"], size)
     else:
-        pixels_BCTHW = clips_BTHWC.permute(0, 4, 1, 2, 3).float().contiguous()  # by colours: what follows is then fast
+        by_colours_BCTHW = clips_BTHWC.permute(0, 4, 1, 2, 3)  # what follows is then fast
+        pixels_BCTHW = by_colours_BCTHW.to(torch.float32, memory_format=torch.contiguous_format)
     if "colours" in drawn:
         pixels_BCTHW = recoloured(pixels_BCTHW, drawn["colours"])
     if "gamma" in drawn and len(rows := (drawn["gamma"] != 1).nonzero()[:, 0]):
@@ -240,7 +241,7 @@ def augmented(clips_BTHWC: Tensor, drawn: dict[str, Tensor], size: int) -> Tenso
         pixels_BCTHW = torch.where(invert, 255 - pixels_BCTHW, pixels_BCTHW)
     if "erased" in drawn:
         pixels_BCTHW = pixels_BCTHW.masked_fill(_inside(drawn["erased"], size)[:, None, None], 0)
-    return pixels_BCTHW.permute(0, 2, 3, 4, 1).contiguous()
+    return pixels_BCTHW.permute(0, 2, 3, 4, 1)
 
 
 def recoloured(pixels_BCTHW: Tensor, changes_B5: Tensor) -> Tensor:

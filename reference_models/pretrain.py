@@ -134,10 +134,11 @@ def pretrain(
 
     kept = Kept(home.training / f"pretrain-{content_hash(key)[:24]}", key)
     log_file = kept.folder / LOG
+    make_batch = batches(recipe, chosen, ranks)
     log = train(
         Learner(trunk, head),
         task_loss(recipe, chosen.task),
-        batches(recipe, chosen, ranks),
+        readied_ahead(recipe, make_batch) if where.type == "cpu" else make_batch,
         plan_of(recipe),
         names=("pretrain", recipe.name, recipe.seed),
         device=where,
@@ -308,18 +309,38 @@ def order_of(recipe: Recipe, videos: VideoSet) -> Callable[[int, int], list[int]
     return lambda step, batch_size: order(step, batch_size, len(videos))
 
 
+def readied_ahead(recipe: Recipe, make_batch: MakeBatch) -> MakeBatch:
+    """The same batches, augmented and normalised by the threads that make them: for a training on the CPU.
+
+    There the core that makes batches has time, and the one that computes has not; a GPU augments faster than either.
+    """
+
+    def make(step: int) -> Batch:
+        batch = make_batch(step)
+        return batch._replace(tensors=readied(recipe, batch.tensors))
+
+    return make
+
+
 def task_loss(recipe: Recipe, task: Task) -> Loss:
-    """Augmentation, normalisation, then the task's own loss."""
+    """Augmentation and normalisation where they are still to be done, then the task's own loss."""
 
     def loss(learner: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        clips_BNRHWC = batch.pop("clips")
-        drawn = {name: batch.pop(f"{AUGMENT}{name}").flatten(0, 1) for name in _augmented_by(batch)}
-        clips = augmented(clips_BNRHWC.flatten(0, 1), drawn, recipe.clip.size)
-        normal_BNCRHW = normalise(clips, recipe.normalisation).unflatten(0, clips_BNRHWC.shape[:2])
         assert isinstance(learner, Learner), "made by pretrain"
-        return task.loss(learner.trunk, learner.head, {**batch, "clips": normal_BNCRHW})
+        ready = readied(recipe, batch) if batch["clips"].dtype == torch.uint8 else batch
+        return task.loss(learner.trunk, learner.head, ready)
 
     return loss
+
+
+def readied(recipe: Recipe, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch whose clips, [B, N, R, H, W, 3] as stored, are augmented and normalised: [B, N, 3, R, H, W]."""
+    clips_BNRHWC = batch["clips"]
+    drawn = {name: batch[f"{AUGMENT}{name}"].flatten(0, 1) for name in _augmented_by(batch)}
+    clips = augmented(clips_BNRHWC.flatten(0, 1), drawn, recipe.clip.size)
+    normal_BNCRHW = normalise(clips, recipe.normalisation).unflatten(0, clips_BNRHWC.shape[:2])
+    others = {name: tensor for name, tensor in batch.items() if not name.startswith(AUGMENT)}
+    return {**others, "clips": normal_BNCRHW}
 
 
 def _augmented_by(batch: dict[str, Tensor]) -> list[str]:

@@ -37,9 +37,11 @@ class MomentumEncoder(nn.Module):
 
         Where a batch passes in several parts for want of memory the copy takes a step at each of them.
         """
-        for copy, followed in ((self.trunk, trunk), (self.projection, projection)):
-            for slow, fast in zip(copy.parameters(), followed.parameters(), strict=True):
-                slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
+        slow = [*self.trunk.parameters(), *self.projection.parameters()]
+        fast = [*trunk.parameters(), *projection.parameters()]
+        assert len(slow) == len(fast), "the copy is one of this network"
+        torch._foreach_mul_(slow, self.momentum)
+        torch._foreach_add_(slow, fast, alpha=1 - self.momentum)
 
     @torch.no_grad()
     def forward(self, clips_BCTHW: Tensor, parts: int = 1) -> Tensor:

@@ -25,7 +25,7 @@ Shapes: B videos, C channels, T frames of a clip, R frames of a row, S frames sh
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.schema import ClipSpec
+from reference_models.pretext.drawing import shrunk
 from reference_models.pretext.trunk import shape_before_pooling
 
 LEAST, GREATEST = 0.8, 2.0
@@ -149,17 +150,17 @@ class PlaybackRate:
         map_BCTHW = trunk.forward_features(drawn_BCSHW[:, :, ::2])  # type: ignore[operator]
         logits_BK, found_BCSHW = head(map_BCTHW.float())
         error_BCSHW = (found_BCSHW - shrunk(drawn_BCSHW, self.shrink)) ** 2
-        weights_BCSHW = shrunk(self.weights(looks_BCRHW, target_B, num_drawn), self.shrink)
-        reconstruction = (weights_BCSHW * error_BCSHW).mean()
+        reconstruction = (self.weights(looks_BCRHW, target_B, num_drawn) * error_BCSHW).mean()
         right = (logits_BK.detach().argmax(1) == target_B).float().mean()
         total = reconstruction + self.classification * functional.cross_entropy(logits_BK, target_B)
         return total, {"accuracy": right, "reconstruction": reconstruction.detach()}
 
     @torch.no_grad()
     def weights(self, looks_BCRHW: Tensor, target_B: Tensor, num_drawn: int) -> Tensor:
-        """The motion attention mask [B, C, S, H, W]; zero for frames that are not in the video."""
+        """The motion attention mask [B, C, S, H, W] of the drawing; zero for frames that are not in the video."""
         height, width = looks_BCRHW.shape[3:]
-        found_BCSHW = looks_BCRHW.new_zeros(*looks_BCRHW.shape[:2], num_drawn, height, width)
+        drawn = (num_drawn, height // self.shrink, width // self.shrink)
+        found_BCSHW = looks_BCRHW.new_zeros(*looks_BCRHW.shape[:2], *drawn)
         for label, rate in enumerate(self.rates):
             rows = (target_B == label).nonzero()[:, 0]
             if not len(rows):
@@ -171,16 +172,12 @@ class PlaybackRate:
             range_ = (pooled_BCsHW.amax((2, 3), keepdim=True) - least).clamp_min(1e-12)
             weight = LEAST + (GREATEST - LEAST) * (pooled_BCsHW - least) / range_
             large = functional.interpolate(weight, size=(height, width), mode="bilinear", align_corners=False)
-            share = large.unflatten(0, (len(rows), -1)).repeat_interleave(num_drawn // rate, dim=2)
+            small = shrunk(large, self.shrink).unflatten(0, (len(rows), -1))
+            share = small.repeat_interleave(num_drawn // rate, dim=2)
             if rate == 1:
                 share[:, :, 1::2] = 0
             found_BCSHW[rows] = share
         return found_BCSHW
-
-
-def shrunk(frames_BCSHW: Tensor, times: int) -> Tensor:
-    """Means over squares of so many pixels."""
-    return frames_BCSHW if times == 1 else functional.avg_pool3d(frames_BCSHW, (1, times, times))
 
 
 class TwoBranches(nn.Module):
@@ -200,9 +197,9 @@ class TwoBranches(nn.Module):
         super().__init__()
         channels, *axes = map_shape
         self.drawn = drawn
-        self.conv6_cls = convolved(channels, width)
+        self.conv6_cls = convolved(channels, width, axes)
         self.fc8 = nn.Linear(width, num_rates)
-        self.conv6_rec = convolved(channels, width)
+        self.conv6_rec = convolved(channels, width, axes)
         doublings = [max(0, math.ceil(math.log2(wanted / there))) for wanted, there in zip(drawn, axes, strict=True)]
         stages = max(doublings)
         parts: list[nn.Module] = []
@@ -225,8 +222,12 @@ class TwoBranches(nn.Module):
         return logits_BK, found_BCSHW
 
 
-def convolved(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Convolution, batch norm, ReLU."""
+def convolved(in_channels: int, out_channels: int, axes: Sequence[int] = (3, 3, 3)) -> nn.Sequential:
+    """Convolution over 3 cells, of an axis of one cell over that one; batch norm, ReLU."""
+    kernel = tuple(1 if cells == 1 else 3 for cells in axes)
+    padding = tuple(cells // 2 for cells in kernel)
     return nn.Sequential(
-        nn.Conv3d(in_channels, out_channels, 3, padding=1), nn.BatchNorm3d(out_channels), nn.ReLU(inplace=True)
+        nn.Conv3d(in_channels, out_channels, kernel, padding=padding),  # type: ignore[arg-type]
+        nn.BatchNorm3d(out_channels),
+        nn.ReLU(inplace=True),
     )

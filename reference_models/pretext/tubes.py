@@ -13,6 +13,8 @@ Shapes: B clips, C colours, T H W frames, rows, columns; N tubelets of V pixels,
 over space.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +24,11 @@ EPSILON = 1e-6
 
 Tubelet = tuple[int, int, int]
 """Frames, rows and columns."""
+
+Over = Literal["tubelet", "clip", "time"]
+"""What the pixels to be drawn are standardised over. The source's is the tubelet: where most of a picture is still ground,
+most of what is asked for is then its grain. Over the clip a tubelet counts by how far it stands out; `time` takes every
+pixel's mean over time away first, and what moves is left. The last two are ours."""
 
 
 def grid_of(clip_THW: tuple[int, int, int], tubelet: Tubelet) -> tuple[int, int, int]:
@@ -71,11 +78,20 @@ def tubelets(clips_BCTHW: Tensor, tubelet: Tubelet) -> Tensor:
     return cut.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4, 6).flatten(1, 3)
 
 
-def standardised(tubelets_BNVC: Tensor) -> Tensor:
-    """What is to be drawn: (x - mean) / (sqrt(unbiased variance) + 1e-6) within each tubelet and colour, [B, N, V x C]."""
-    middle = tubelets_BNVC.mean(2, keepdim=True)
-    spread = tubelets_BNVC.var(2, keepdim=True).sqrt()
-    return ((tubelets_BNVC - middle) / (spread + EPSILON)).flatten(2)
+def to_draw(clips_BCTHW: Tensor, tubelet: Tubelet, over: Over) -> Tensor:
+    """What is to be drawn, [B, N, V x C]: (x - mean) / (sqrt(unbiased variance) + 1e-6) within each colour."""
+    if over == "tubelet":
+        return standardised(tubelets(clips_BCTHW, tubelet), axis=2).flatten(2)
+    if over == "time":
+        clips_BCTHW = clips_BCTHW - clips_BCTHW.mean(2, keepdim=True)
+    return tubelets(standardised(clips_BCTHW.flatten(2), axis=2).view(clips_BCTHW.shape), tubelet).flatten(2)
+
+
+def standardised(x: Tensor, axis: int) -> Tensor:
+    """Along an axis."""
+    middle = x.mean(axis, keepdim=True)
+    spread = x.var(axis, keepdim=True).sqrt()
+    return (x - middle) / (spread + EPSILON)
 
 
 def drawing_error(drawn_BMV: Tensor, target_BMV: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -84,7 +100,7 @@ def drawing_error(drawn_BMV: Tensor, target_BMV: Tensor) -> tuple[Tensor, dict[s
     Returns:
         Loss; and `explained`, the share by which the error is less than that of a grey tubelet, which draws the mean: 0 for
         who has learnt nothing, 1 for a perfect drawing. The grey tubelet's loss is (V - 1) / V, less where one is all of
-        one colour.
+        one colour; where pixels are standardised over the clip, it is the hidden ones' mean square.
     """
     with torch.autocast(drawn_BMV.device.type, enabled=False):
         error = (drawn_BMV.float() - target_BMV).square().mean()

@@ -26,13 +26,13 @@ from bench.schema import ClipSpec
 from bench.video.sampling import random_start
 from reference_models.backbones.videomae import Block, VideoMAE, sines
 from reference_models.pretext.tubes import (
+    Over,
     cannot_hide,
     draw_mask,
     drawing_error,
     grid_of,
     hidden_tubes,
-    standardised,
-    tubelets,
+    to_draw,
 )
 
 HEAD_WIDTH = 64
@@ -48,6 +48,9 @@ class TubeMasking:
 
     depth: int = 4
     """Blocks of the decoder."""
+
+    over: Over = "tubelet"
+    """What the pixels to be drawn are standardised over."""
 
     @property
     def words(self) -> str:
@@ -111,7 +114,7 @@ class TubeMasking:
         hidden_BN = hidden_tubes(batch["mask"], grid_of((frames, rows, columns), trunk.tubelet), self.ratio)
         visible_BK, hidden_BM = (where.nonzero()[:, 1].view(len(where), -1) for where in (~hidden_BN, hidden_BN))
         drawn_BMV = head(trunk.forward_visible(clips_BCTHW, visible_BK), visible_BK, hidden_BM)
-        target_BNV = standardised(tubelets(clips_BCTHW.float(), trunk.tubelet))
+        target_BNV = to_draw(clips_BCTHW.float(), trunk.tubelet, self.over)
         return drawing_error(drawn_BMV, target_BNV[hidden_BN].view(drawn_BMV.shape))
 
 

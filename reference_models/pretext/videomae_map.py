@@ -24,16 +24,18 @@ from torch.nn import functional
 
 from bench.schema import ClipSpec
 from bench.video.sampling import random_start
+from reference_models.pretext.drawing import shrunk
 from reference_models.pretext.trunk import shape_before_pooling
 from reference_models.pretext.tubes import (
+    Over,
     Tubelet,
     cannot_hide,
     draw_mask,
     drawing_error,
     grid_of,
     hidden_tubes,
-    standardised,
-    tubelets,
+    times,
+    to_draw,
 )
 
 
@@ -49,6 +51,12 @@ class TubePainting:
 
     width: int = 256
     """Channels of the decoder."""
+
+    over: Over = "tubelet"
+    """What the pixels to be drawn are standardised over."""
+
+    shrink: int = 1
+    """The drawing has so many times fewer rows and columns than the clip, its pixels being means."""
 
     @property
     def words(self) -> str:
@@ -86,7 +94,15 @@ class TubePainting:
                 "masked video autoencoding on maps draws from the last map, and this backbone gives tokens. "
                 "Take a convolutional one or swin3d_t; for VideoMAE's own there are mini-videomae and paper-videomae."
             )
+        if any(side % self.shrink for side in self.tubelet[1:]):
+            return f"tubelets of {times(self.tubelet)} cannot be drawn {self.shrink} times smaller; take a divisor."
         return cannot_hide((clip.num_frames, clip.size, clip.size), self.tubelet, self.ratio)
+
+    @property
+    def drawn(self) -> Tubelet:
+        """What is drawn of a tubelet."""
+        frames, rows, columns = self.tubelet
+        return frames, rows // self.shrink, columns // self.shrink
 
     def choose_frames(self, num_frames: int, clip: ClipSpec, rng: np.random.Generator) -> NDArray[np.int64]:
         """One clip from a random place."""
@@ -99,7 +115,7 @@ class TubePainting:
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """The decoder."""
         grid = grid_of((clip.num_frames, clip.size, clip.size), self.tubelet)
-        return MapDecoder(shape_before_pooling(trunk, clip), grid, self.width, 3 * math.prod(self.tubelet))
+        return MapDecoder(shape_before_pooling(trunk, clip), grid, self.width, 3 * math.prod(self.drawn))
 
     def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error over the hidden tubelets; almost 1 is that of a grey drawing."""
@@ -109,7 +125,7 @@ class TubePainting:
         hidden_BN = hidden_tubes(batch["mask"], grid, self.ratio)
         map_BCTHW = trunk.forward_features(painted_over(clips_BCTHW, hidden_BN, grid))  # type: ignore[operator]
         drawn_BNV = head(map_BCTHW.float())
-        target_BNV = standardised(tubelets(clips_BCTHW.float(), self.tubelet))
+        target_BNV = to_draw(shrunk(clips_BCTHW.float(), self.shrink), self.drawn, self.over)
         return drawing_error(drawn_BNV[hidden_BN], target_BNV[hidden_BN])
 
 

@@ -11,7 +11,7 @@ from bench.encoder import normalise
 from bench.schema import ClipSpec, Normalisation
 from reference_models.backbones import build
 from reference_models.backbones.videomae import VideoMAE, sines
-from reference_models.pretext.tubes import draw_mask, hidden_tubes, standardised, tubelets
+from reference_models.pretext.tubes import draw_mask, hidden_tubes, to_draw, tubelets
 from reference_models.pretext.videomae import TubeMasking
 from reference_models.pretext.videomae_map import TubePainting, painted_over
 
@@ -115,11 +115,35 @@ def test_targets_are_those_of_a_loop_over_the_video_as_it_was_before_its_colours
     video_CTHW[:, :2, :8, :8] = 0.3  # a tubelet of one colour
     clips_BTHWC = torch.from_numpy(video_CTHW * 255).movedim(0, -1)[None]
     normal = normalise(clips_BTHWC, Normalisation())
-    found = standardised(tubelets(normal, TUBELET))[0].view(64, 128, 3).numpy()
+    found = to_draw(normal, TUBELET, "tubelet")[0].view(64, 128, 3).numpy()
     for place in (1, 5, 37, 63):
         np.testing.assert_allclose(found[place], slow_target(video_CTHW, place, TUBELET), atol=1e-4)
     assert np.abs(found[0]).max() < 0.5  # nothing to draw but rounding
     assert found.var(axis=1, ddof=1)[1:] == pytest.approx(1, abs=1e-3)
+
+
+def test_over_the_clip_a_tubelet_counts_by_how_far_it_stands_out():
+    """Of a still ground with weak grain and one bright place."""
+    clip_BCTHW = 0.01 * torch.randn(1, 3, 8, 32, 32)
+    clip_BCTHW[:, :, :, :8, :8] += 1
+    over_tubelets, over_clip = (to_draw(clip_BCTHW, TUBELET, over).square().mean(2)[0] for over in ("tubelet", "clip"))
+    torch.testing.assert_close(over_tubelets, torch.full((64,), 127 / 128), atol=1e-3, rtol=0)
+    assert over_clip[::16].min() > 10
+    assert over_clip[1:16].max() < 0.1
+    expected = (clip_BCTHW[0, 1] - clip_BCTHW[0, 1].mean()) / clip_BCTHW[0, 1].std()
+    torch.testing.assert_close(
+        to_draw(clip_BCTHW, TUBELET, "clip")[0].view(64, 128, 3)[5, :, 1], expected[:2, 8:16, 8:16].flatten()
+    )
+
+
+def test_over_time_what_stands_still_asks_for_nothing():
+    still = torch.randn(1, 3, 1, 32, 32).expand(1, 3, 8, 32, 32).clone()
+    still[:, :, :4, 8:16, :8] += 1  # the place of tubelets 4 and 20, and later of 36 and 52
+    asked = to_draw(still, TUBELET, "time").square().mean(2)[0]
+    places = torch.zeros(64, dtype=torch.bool)
+    places[4::16] = True
+    torch.testing.assert_close(asked[~places], torch.zeros(60), atol=1e-8, rtol=0)
+    torch.testing.assert_close(asked[places], torch.full((4,), 16.0), atol=0.01, rtol=0)  # all variance in 1 of 16
 
 
 def test_the_loss_is_that_of_a_slow_loop_over_the_hidden_tubelets():

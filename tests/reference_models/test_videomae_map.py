@@ -7,7 +7,7 @@ from torch import nn
 
 from bench.schema import ClipSpec
 from reference_models.backbones import build
-from reference_models.pretext.tubes import draw_mask, hidden_tubes, standardised, tubelets
+from reference_models.pretext.tubes import draw_mask, hidden_tubes, to_draw
 from reference_models.pretext.videomae_map import MapDecoder, TubePainting, painted_over
 
 CLIP = ClipSpec(num_frames=8, resize=(40, 40), size=32)
@@ -53,7 +53,7 @@ def test_the_loss_is_the_mean_over_hidden_tubelets_and_hidden_pixels_reach_the_t
 
     clips, hidden_BN = batch["clips"][:, 0], hidden_tubes(batch["mask"], GRID, task.ratio)
     drawn = head(trunk.stem(painted_over(clips, hidden_BN, GRID))).detach().double().numpy()
-    target = standardised(tubelets(clips, TUBELET)).double().numpy()
+    target = to_draw(clips, TUBELET, "tubelet").double().numpy()
     pairs = [
         (drawn[video, place], target[video, place])
         for video in range(3)
@@ -67,6 +67,28 @@ def test_the_loss_is_the_mean_over_hidden_tubelets_and_hidden_pixels_reach_the_t
 
     others = torch.where(painted_over(torch.ones_like(clips), hidden_BN, GRID) == 0, torch.randn_like(clips), clips)
     assert torch.equal(painted_over(others, hidden_BN, GRID), painted_over(clips, hidden_BN, GRID))
+
+
+def test_a_smaller_drawing_over_the_clip_is_that_of_a_slow_loop():
+    torch.manual_seed(2)
+    task, trunk, batch = TubePainting(tubelet=TUBELET, width=5, over="clip", shrink=4), TinyMap(), batch_of(2)
+    head = task.build_head(trunk, CLIP)
+    found, _ = task.loss(trunk, head, batch)
+
+    clips, hidden_BN = batch["clips"][:, 0], hidden_tubes(batch["mask"], GRID, task.ratio)
+    drawn = head(trunk.stem(painted_over(clips, hidden_BN, GRID))).detach().double().numpy()
+    assert drawn.shape == (2, 64, 2 * 2 * 2 * 3)
+    errors = []
+    for video in range(2):
+        means = clips[video].double().numpy().reshape(3, 8, 8, 4, 8, 4).mean((3, 5))
+        spread = means.std((1, 2, 3), ddof=1, keepdims=True)
+        means = (means - means.mean((1, 2, 3), keepdims=True)) / spread
+        for place in hidden_BN[video].nonzero()[:, 0].tolist():
+            t, h, w = (2 * (place // 16), 2 * (place // 4 % 4), 2 * (place % 4))
+            target = means[:, t : t + 2, h : h + 2, w : w + 2].transpose(1, 2, 3, 0).ravel()
+            errors.append(((drawn[video, place] - target) ** 2).mean())
+    assert found.item() == pytest.approx(sum(errors) / len(errors), rel=1e-4)
+    assert "cannot be drawn 3 times smaller" in TubePainting(tubelet=TUBELET, shrink=3).refusal(trunk, CLIP)
 
 
 @pytest.mark.parametrize(
