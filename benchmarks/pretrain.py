@@ -48,10 +48,11 @@ from bench.video.embedded.sets import EmbeddedSet, Family, path_of, render
 from bench.video.frame_store import FrameStore, build_store
 from bench.video.index import VideoSet
 from bench.video.resize import Crop, resize_clip
+from reference_models.batches import Chosen, batches, readied_ahead
 from reference_models.pretext.momentum import MomentumEncoder
 from reference_models.pretext.supervised import Labels
 from reference_models.pretext.task import Task
-from reference_models.pretrain import Chosen, Learner, batches, fresh, plan_of, readied_ahead, task_loss
+from reference_models.pretrain import Learner, fresh, plan_of, task_loss
 from reference_models.recipes.named import RECIPES
 from reference_models.recipes.recipe import Recipe
 

@@ -11,9 +11,10 @@ from bench.names import generator
 from bench.stages.classifier import stacked
 from bench.training import Batch, train
 from reference_models.backbones import build
+from reference_models.batches import AUGMENT
 from reference_models.counts import cost
 from reference_models.pretext.supervised import Labels
-from reference_models.pretrain import AUGMENT, Learner, fresh, plan_of, refuse, task_loss
+from reference_models.pretrain import Learner, fresh, plan_of, refuse, task_loss
 from reference_models.recipes.recipe import Recipe
 
 CALIBRATION_STEPS = 4

@@ -11,7 +11,7 @@ import pytest
 from bench.ranks import ALONE
 from bench.schema import ClipSpec
 from bench.video.index import Video, VideoSet
-from reference_models import pretrain
+from reference_models import batches
 from reference_models.added import added, settings_of
 from reference_models.by_source import by_source
 from reference_models.pretext.cvrl import InstanceContrast
@@ -93,9 +93,9 @@ def sources_of(chosen, batch):
 def test_a_recipe_that_asks_for_them_gets_batches_of_whole_sources(chosen):
     clip = ClipSpec(num_frames=4, resize=(16, 16), size=16)
     recipe = replace(mini_cvrl(), batch_size=6, batches="by_source", clip=clip)
-    make = pretrain.batches(recipe, chosen, ALONE)
+    make = batches.batches(recipe, chosen, ALONE)
     assert all(set(sources_of(chosen, make(step)).values()) == {3} for step in range(8))
-    shuffled = pretrain.batches(replace(recipe, batches="shuffled"), chosen, ALONE)
+    shuffled = batches.batches(replace(recipe, batches="shuffled"), chosen, ALONE)
     assert any(set(sources_of(chosen, shuffled(step)).values()) != {3} for step in range(8))
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.home import Home
 from bench.schema import ClipSpec
-from reference_models import pretrain
+from reference_models import batches, pretrain
 from reference_models.augmentation import Augmentation
 from reference_models.backbones import BACKBONES, Listing
 from reference_models.checkpoints.load import load
@@ -73,7 +73,7 @@ def tiny_net(monkeypatch):
     monkeypatch.setattr(
         "reference_models.backbones.import_module", lambda _name: type("tiny", (), {"tiny_net": staticmethod(TinyNet)})
     )
-    monkeypatch.setattr(pretrain, "cores", lambda: 1)
+    monkeypatch.setattr(batches, "cores", lambda: 1)
 
 
 def tiny(name):

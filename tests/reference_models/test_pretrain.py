@@ -19,7 +19,7 @@ from bench.home import Home
 from bench.ranks import Ranks
 from bench.schema import ClipSpec
 from bench.training import Batch
-from reference_models import cli, pretrain
+from reference_models import batches, cli, pretrain
 from reference_models.augmentation import Augmentation
 from reference_models.backbones import BACKBONES, Listing
 from reference_models.checkpoints.load import load
@@ -143,7 +143,7 @@ def shared_home(tmp_path_factory):
 
 @pytest.fixture
 def home(shared_home, monkeypatch):
-    monkeypatch.setattr(pretrain, "cores", lambda: 1)
+    monkeypatch.setattr(batches, "cores", lambda: 1)
     yield shared_home
     shutil.rmtree(shared_home.training, ignore_errors=True)
 
@@ -226,9 +226,9 @@ def test_training_moves_the_weights_of_the_random_checkpoint_of_the_same_seed(ho
 
 def test_the_supervised_task_reads_the_labels(home, videos, tmp_path):
     recipe = replace(RECIPE, task=Labels(clips_per_video=2), steps=3)
-    chosen = pretrain.open_videos(recipe, home, videos, lambda _words, _share: None)
+    chosen = batches.open_videos(recipe, home, videos, lambda _words, _share: None)
     assert chosen.task.num_classes == 2
-    batch = pretrain.batches(recipe, chosen)(0)
+    batch = batches.batches(recipe, chosen)(0)
     assert isinstance(batch, Batch)
     expected = [chosen.videos.video(video_id).label for video_id in batch.video_ids]
     assert batch.tensors["labels"].tolist() == expected
@@ -246,12 +246,12 @@ def test_too_short_videos_are_left_out_counted_and_refused_when_they_are_most(ho
     (mixed / "splits" / "testlist01.txt").write_text("\n".join(held_out) + "\n")
     train_list = [f"{name} {1 + name.startswith('plain')}" for name in everything if name not in held_out]
     (mixed / "splits" / "trainlist01.txt").write_text("\n".join(train_list) + "\n")
-    chosen = pretrain.open_videos(RECIPE, home, mixed, lambda _words, _share: None)
+    chosen = batches.open_videos(RECIPE, home, mixed, lambda _words, _share: None)
     shorts = [video_id for video_id in chosen.videos.ids if "short" in video_id]
     assert shorts == []
     long_task = replace(RECIPE, clip=CLIP.model_copy(update={"stride": 3}))
     with pytest.raises(ValueError, match="shorter than the 30 frames that brighter or darker needs"):
-        pretrain.open_videos(long_task, home, mixed, lambda _words, _share: None)
+        batches.open_videos(long_task, home, mixed, lambda _words, _share: None)
 
 
 def test_weights_at_a_milestone_are_a_checkpoint_of_their_own(home, videos, tmp_path):
@@ -269,9 +269,9 @@ def test_weights_at_a_milestone_are_a_checkpoint_of_their_own(home, videos, tmp_
 
 
 def test_processes_share_out_every_batch_and_see_the_same_clips_as_one(home, videos):
-    chosen = pretrain.open_videos(RECIPE, home, videos, lambda _words, _share: None)
-    alone = pretrain.batches(RECIPE, chosen)(3)
-    shares = [pretrain.batches(RECIPE, chosen, Ranks(rank, 2))(3) for rank in range(2)]
+    chosen = batches.open_videos(RECIPE, home, videos, lambda _words, _share: None)
+    alone = batches.batches(RECIPE, chosen)(3)
+    shares = [batches.batches(RECIPE, chosen, Ranks(rank, 2))(3) for rank in range(2)]
     assert sorted(shares[0].video_ids + shares[1].video_ids) == sorted(alone.video_ids)
     for share in shares:
         for row, video_id in enumerate(share.video_ids):
@@ -286,10 +286,10 @@ def test_a_clip_that_the_backbone_refuses_is_said_before_any_work(home, videos, 
 
 
 def test_a_batch_is_the_same_whenever_it_is_asked_for(home, videos):
-    chosen = pretrain.open_videos(RECIPE, home, videos, lambda _words, _share: None)
-    make = pretrain.batches(RECIPE, chosen)
+    chosen = batches.open_videos(RECIPE, home, videos, lambda _words, _share: None)
+    make = batches.batches(RECIPE, chosen)
     make(5)
-    late, early = make(2), pretrain.batches(RECIPE, chosen)(2)
+    late, early = make(2), batches.batches(RECIPE, chosen)(2)
     assert late.video_ids == early.video_ids
     assert all(torch.equal(late.tensors[name], early.tensors[name]) for name in late.tensors)
 

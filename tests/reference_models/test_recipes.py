@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.home import Home
 from bench.schema import ClipSpec
-from reference_models import pretrain
+from reference_models import batches, pretrain
 from reference_models.augmentation import Augmentation
 from reference_models.checkpoints.config import About
 from reference_models.recipes.landing import Landing, Milestone
@@ -105,7 +105,7 @@ def test_milestones_lie_within_the_run_and_above_each_other():
 
 def test_a_recipe_whose_videos_must_be_brought_says_so(tmp_path):
     with pytest.raises(ValueError, match=r"paper-vcop learns from 50,000 videos of Kinetics-400\. Give the folder"):
-        pretrain.open_videos(paper_vcop(), Home(tmp_path), None, lambda _words, _share: None)
+        batches.open_videos(paper_vcop(), Home(tmp_path), None, lambda _words, _share: None)
 
 
 def test_long_videos_are_asked_for_by_name(tmp_path, monkeypatch):
@@ -115,10 +115,10 @@ def test_long_videos_are_asked_for_by_name(tmp_path, monkeypatch):
         asked.append((family, long))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pretrain, "embedded_pretraining", stop)
+    monkeypatch.setattr(batches, "embedded_pretraining", stop)
     for recipe in (mini_prp(), mini_rotnet()):
         with pytest.raises(KeyboardInterrupt):
-            pretrain.open_videos(recipe, Home(tmp_path), None, lambda _words, _share: None)
+            batches.open_videos(recipe, Home(tmp_path), None, lambda _words, _share: None)
     assert asked == [("motion", True), ("appearance", False)]
 
 
@@ -141,7 +141,7 @@ def test_what_was_drawn_reaches_the_pixels_before_the_task_sees_them():
     picture = rng.integers(0, 256, size=(1, 1, 1, 64, 85, 3)).astype(np.uint8)
     batch = {"clips": torch.from_numpy(np.broadcast_to(picture, (2, 3, 4, 64, 85, 3)).copy()), "target": torch.zeros(2)}
     batch |= {
-        f"{pretrain.AUGMENT}{name}": torch.from_numpy(np.stack([one.arrays[name] for one in drawn]))
+        f"{batches.AUGMENT}{name}": torch.from_numpy(np.stack([one.arrays[name] for one in drawn]))
         for name in drawn[0].arrays
     }
     pretrain.task_loss(recipe, recipe.task)(pretrain.Learner(nn.Identity(), nn.Identity()), batch)

@@ -11,7 +11,7 @@ import torch
 from bench.home import Home
 from bench.ranks import Ranks
 from bench.schema import ClipSpec
-from reference_models import pretrain
+from reference_models import batches, pretrain
 from reference_models.backbones import build
 from reference_models.checkpoints.load import load
 from reference_models.pretext.videomae import TubeMasking
@@ -57,7 +57,7 @@ def small(make):
 
 @pytest.mark.parametrize("make", [mini_videomae, mini_videomae_map], ids=lambda make: make.__name__)
 def test_videos_become_a_checkpoint_that_holds_the_trunk_alone(make, videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "cores", lambda: 1)
+    monkeypatch.setattr(batches, "cores", lambda: 1)
     recipe = small(make)
     folder = pretrain.pretrain(
         recipe, home=Home(tmp_path / "home"), folder=tmp_path / "made", device="cpu", data=videos
@@ -74,11 +74,11 @@ def test_videos_become_a_checkpoint_that_holds_the_trunk_alone(make, videos, tmp
 
 
 def test_two_processes_hide_what_one_hides(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "cores", lambda: 1)
+    monkeypatch.setattr(batches, "cores", lambda: 1)
     recipe = small(mini_videomae)
-    chosen = pretrain.open_videos(recipe, Home(tmp_path), videos, lambda _words, _share: None)
-    whole = pretrain.batches(recipe, chosen)(1)
-    parts = [pretrain.batches(recipe, chosen, Ranks(rank, 2))(1) for rank in (0, 1)]
+    chosen = batches.open_videos(recipe, Home(tmp_path), videos, lambda _words, _share: None)
+    whole = batches.batches(recipe, chosen)(1)
+    parts = [batches.batches(recipe, chosen, Ranks(rank, 2))(1) for rank in (0, 1)]
     assert sorted(whole.tensors["mask"].tolist()) == sorted(int(part.tensors["mask"]) for part in parts)
     assert whole.tensors["mask"].dtype == torch.int64
 
