@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from bench.stages import linear_probe
-from bench.stages.logistic import LogisticProblem
+from bench.stages.logistic import LogisticProblem, _log_sum_exp
 from tests.bench.stages.judged_case import judged_case, judged_suite
 from tests.bench.stages.known_nets import Constant, OracleNet
 
@@ -49,6 +50,14 @@ def test_no_entry_of_the_gradient_is_larger_than_the_tolerance():
             features, labels, weights - moved, bias, 1e-3
         )
         assert abs(rise / (2 * step)) < 1e-6
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0, 900.0])
+def test_the_logarithm_of_a_sum_is_scipys_to_the_last_bit(scale):
+    logits = scale * np.random.default_rng(3).normal(size=(500, 101))
+    logits[7] = 0.0  # all equal
+    logits[8, :3] = logits[8].max() + 1
+    np.testing.assert_array_equal(_log_sum_exp(logits), logsumexp(logits, axis=1, keepdims=True))
 
 
 def test_a_tolerance_out_of_reach_is_said():
