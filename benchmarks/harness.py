@@ -14,10 +14,10 @@ one of the study's table of networks, twice as wide. Arms, 21 conditions on the 
 - straightforward: for every condition decode the whole file anew, noise frame by frame in NumPy, Pillow's resize, fp32 in the
   usual layout, batches of 8. Over bare, it is what a harness could gain at most that computes the same forward pass.
 
-Probe: all strengths of the suites on real videos on a training set of the size of UCF101's, against scikit-learn's LogisticRegression,
-its tolerance tightened until its objective is within 1e-7 of ours or below; only the run that gets there counts. Once on features whose
-spread falls over their principal axes, as it does in networks, and once on even ones. Retrieval: the 50 nearest
-for UCF101's test videos among its training videos, against torch, scikit-learn, and faiss where it is installed. On one thread.
+Probe: all strengths of the suites on real videos, on a training set of the size of UCF101's, against scikit-learn's
+LogisticRegression, its tolerance tightened until its objective is within 1e-7 of ours or below; only the run that gets there counts.
+Once on features whose spread falls over their principal axes, as it does in networks, and once on even ones. Retrieval: the 50
+nearest for UCF101's test videos among its training videos, against torch, scikit-learn, and faiss where it is installed. On one thread.
 
 CKA: ours against Grams taken in the hook and kept in float32 (the fastest peer's way, right where nothing is extreme) and
 against outputs kept by reference (two peers' way, wrong under an in-place ReLU), all against float64. Memory: the sweep of a

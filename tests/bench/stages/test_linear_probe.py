@@ -26,8 +26,9 @@ def objective(features, labels, weights, bias, strength):
 
 @pytest.mark.parametrize("strength", [1e-4, 1e-2, 1.0])
 @pytest.mark.parametrize("shape", [(300, 20, 5), (40, 90, 4)], ids=["many examples", "more features than examples"])
-def test_the_objective_is_that_of_a_float64_reference_to_1e_6(strength, shape):
-    features, labels = clustered(*shape)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_objective_is_that_of_a_float64_reference_to_1e_6(strength, shape, seed):
+    features, labels = clustered(*shape, seed)
     weights, bias = LogisticProblem(features, labels, shape[2]).solve(strength, 1e-5)
     reference = LogisticRegression(
         C=1 / (strength * len(labels)), tol=1e-10, max_iter=100_000, solver="newton-cholesky"
