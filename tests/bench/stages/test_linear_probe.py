@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from bench.stages import linear_probe
-from bench.stages.logistic import LogisticProblem
+from bench.stages.logistic import LogisticProblem, _log_sum_exp
 from tests.bench.stages.judged_case import judged_case, judged_suite
 from tests.bench.stages.known_nets import Constant, OracleNet
 
@@ -25,8 +26,9 @@ def objective(features, labels, weights, bias, strength):
 
 @pytest.mark.parametrize("strength", [1e-4, 1e-2, 1.0])
 @pytest.mark.parametrize("shape", [(300, 20, 5), (40, 90, 4)], ids=["many examples", "more features than examples"])
-def test_the_objective_is_that_of_a_float64_reference_to_1e_6(strength, shape):
-    features, labels = clustered(*shape)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_objective_is_that_of_a_float64_reference_to_1e_6(strength, shape, seed):
+    features, labels = clustered(*shape, seed)
     weights, bias = LogisticProblem(features, labels, shape[2]).solve(strength, 1e-5)
     reference = LogisticRegression(
         C=1 / (strength * len(labels)), tol=1e-10, max_iter=100_000, solver="newton-cholesky"
@@ -49,6 +51,14 @@ def test_no_entry_of_the_gradient_is_larger_than_the_tolerance():
             features, labels, weights - moved, bias, 1e-3
         )
         assert abs(rise / (2 * step)) < 1e-6
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0, 900.0])
+def test_the_logarithm_of_a_sum_is_scipys_to_the_last_bit(scale):
+    logits = scale * np.random.default_rng(3).normal(size=(500, 101))
+    logits[7] = 0.0  # all equal
+    logits[8, :3] = logits[8].max() + 1
+    np.testing.assert_array_equal(_log_sum_exp(logits), logsumexp(logits, axis=1, keepdims=True))
 
 
 def test_a_tolerance_out_of_reach_is_said():
