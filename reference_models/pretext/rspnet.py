@@ -90,8 +90,10 @@ class RelativeSpeed:
 
     @property
     def chance(self) -> Mapping[str, float]:
-        """One key of all; one speed of two."""
-        return {"accuracy": 1 / (1 + self.queue), "speed_accuracy": 0.5}
+        """One key of all, as many as queue and batch hold where the batch counts too; one speed of two."""
+        return (
+            {"speed_accuracy": 0.5} if self.within_batch else {"accuracy": 1 / (1 + self.queue), "speed_accuracy": 0.5}
+        )
 
     def span(self, clip: ClipSpec) -> int:
         """A window: 32 frames for 16 at twice the speed."""

@@ -84,8 +84,9 @@ class TemporalDiscrimination:
 
     @property
     def chance(self) -> Mapping[str, float]:
-        """One of positive, queue and negative; one of positive and negative."""
-        return {"accuracy": 1 / (2 + self.queue), "moment_accuracy": 0.5}
+        """One of positive, queue and negative, and the batch where it counts too; one of positive and negative."""
+        moment = {"moment_accuracy": 0.5}
+        return moment if self.within_batch else {"accuracy": 1 / (2 + self.queue), **moment}
 
     def span(self, clip: ClipSpec) -> int:
         """Wherever the anchor begins there is room for a negative."""

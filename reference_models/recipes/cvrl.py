@@ -24,11 +24,13 @@ from reference_models.recipes.recipe import (
 
 
 def mini_cvrl() -> Recipe:
-    """CVRL on the embedded appearance videos.
+    """CVRL on the embedded appearance videos: four minutes on one core.
 
-    Loss: 2 log(31) = 6.9 at the start. Of 31 views it finds the right one in 91 % at the end; after a run of it the
-    nearest video had the same background in 90 % (63 % before), and the classes, which go through all backgrounds, gained
-    nothing over random initialisation (docs/lab_notes.md).
+    Loss: 2 log(23) = 6.3 at the start. Batches are whole sources and colours are turned at will, so neither background nor
+    colour tells whose clip it is; of 23 views it finds the right one in 41, 62 and 81 % at a quarter, half and the end, and
+    the probe and R@1 of appearance gain (docs/lab_notes.md). With any videos together and small changes of colour it goes by the
+    background and helps nothing. A source of these videos holds one of each class, so no video of a source is a negative of
+    its own class.
     """
     return Recipe(
         name="mini-cvrl",
@@ -45,10 +47,10 @@ def mini_cvrl() -> Recipe:
         augmentation=Augmentation(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.5),
         landing=Landing(
             metric="accuracy",
-            milestones=(Milestone(50, 0.65, 0.85), Milestone(100, 0.78, 0.94), Milestone(200, 0.84, 0.97)),
+            milestones=(Milestone(300, 0.20, 0.60), Milestone(600, 0.45, 0.78), Milestone(1200, 0.70, 0.92)),
             downstream="linear_probe top1 on appearance",
-            low=0.30,
-            high=0.50,
+            low=0.55,
+            high=0.75,
         ),
     )
 
