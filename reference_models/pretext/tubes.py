@@ -25,10 +25,11 @@ EPSILON = 1e-6
 Tubelet = tuple[int, int, int]
 """Frames, rows and columns."""
 
-Over = Literal["tubelet", "clip", "time"]
+Over = Literal["tubelet", "clip", "time", "nothing"]
 """What the pixels to be drawn are standardised over. The source's is the tubelet: where most of a picture is still ground,
 most of what is asked for is then its grain. Over the clip a tubelet counts by how far it stands out; `time` takes every
-pixel's mean over time away first, and what moves is left. The last two are ours."""
+pixel's mean over time away first, and what moves is left. Over nothing the network's own colours are asked for, as in the
+variant without normalised pixels of He et al., "Masked Autoencoders", CVPR 2022, table 1d. Clip and time are ours."""
 
 
 def grid_of(clip_THW: tuple[int, int, int], tubelet: Tubelet) -> tuple[int, int, int]:
@@ -82,6 +83,8 @@ def to_draw(clips_BCTHW: Tensor, tubelet: Tubelet, over: Over) -> Tensor:
     """What is to be drawn, [B, N, V x C]: (x - mean) / (sqrt(unbiased variance) + 1e-6) within each colour."""
     if over == "tubelet":
         return standardised(tubelets(clips_BCTHW, tubelet), axis=2).flatten(2)
+    if over == "nothing":
+        return tubelets(clips_BCTHW, tubelet).flatten(2)
     if over == "time":
         clips_BCTHW = clips_BCTHW - clips_BCTHW.mean(2, keepdim=True)
     return tubelets(standardised(clips_BCTHW.flatten(2), axis=2).view(clips_BCTHW.shape), tubelet).flatten(2)

@@ -7,7 +7,8 @@ tells nothing of it. Mask, target and loss are VideoMAE's (tubes.py). What we ch
   convolutions and batch statistics see the paint, and at 90 % they would see little else;
 - the decoder is small, so that the trunk has to know the picture: one transposed convolution brings the last map to the
   grid of the tubelets, one convolution looks around, and a last one of a single cell draws each tubelet's pixels. A map
-  that is then larger than the grid is resized to it.
+  that is then larger than the grid is resized to it;
+- the pixels that are asked for may be means of squares (`shrink`), and those of the clip less its mean over time (`over`).
 
 Shapes: B clips, T H W frames, rows, columns, N tubelets on a grid t h w, V values (pixels x colours) of a tubelet.
 """
