@@ -2,7 +2,9 @@
 
 Such a file is weights and a graph of standard operators; nothing else of it is used. It is looked through before onnxruntime
 sees it: operators outside the standard and tensors that lie in other files are refused, so reading it opens no other file
-and loads no library. It cannot be trained, hence no finetuning; everything that reads features runs.
+and loads no library. Loops are refused too, and functions that unfold without end: the work is what stands in the file.
+What opening it and the first two clips may take of memory is bounded (on Linux, where it is computed on the CPU).
+It cannot be trained, hence no finetuning; everything that reads features runs.
 
 What a file must offer, as `reelproof export-onnx` writes it:
 - one input, float32 [B, 3, T, H, W], the number of clips B free;
@@ -17,8 +19,9 @@ Shapes: B clips, C channels, T frames, H W rows and columns, D features.
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
-from math import prod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from bench.memory_limit import memory_for
 from bench.schema import Normalisation
 
 if TYPE_CHECKING:
@@ -35,8 +39,17 @@ if TYPE_CHECKING:
 STANDARD = ("", "ai.onnx")
 """Domains of the standard's own operators."""
 
+LOOPS = ("Loop", "Scan", "SequenceMap")
+"""How often they go round is a number, not a size."""
+
 MOST_BYTES = 2**31 - 1
 """What one protobuf message can hold."""
+
+MOST_NODES = 100_000
+"""Operators, functions unfolded; the largest of our own exports has some thousand."""
+
+OPENING_BYTES, TRIAL_BYTES = 2**30, 2**32
+"""Memory beside twice the file: for what onnxruntime makes of it, and for two clips on their way through."""
 
 FEATURES = "features"
 NORMALISATION = "reelproof.normalisation"
@@ -87,7 +100,8 @@ class OnnxEncoder:
             takes = " x ".join(str(size) if isinstance(size, int) else "any" for size in declared)
             return f"{self.name} takes clips of {takes} only. Export it for {frames} x {height} x {width}, or leave these free."
         try:
-            features = self.encode(torch.zeros(2, 3, frames, height, width))
+            with _bounded(len(self._content), TRIAL_BYTES, self._device):
+                features = self.encode(torch.zeros(2, 3, frames, height, width))
         except ValueError as error:
             return str(error)
         if features.shape != (2, self.feature_dim):
@@ -147,7 +161,15 @@ def inspect(content: bytes, name: str) -> "onnx.ModelProto":
     if not model.ir_version or not model.graph.node:
         raise ValueError(f"{name} is no ONNX file: it holds no graph.")
     own = {(function.domain, function.name) for function in model.functions}
+    if (count := _unfolded(model)) > MOST_NODES:
+        words = f"unfold to more than {MOST_NODES:,} operators" if count < inf else "call themselves"
+        raise ValueError(f"{name} has functions that {words}, so it is not run. Export it without functions.")
     for node in _nodes(model):
+        if node.op_type in LOOPS and node.domain in STANDARD:
+            raise ValueError(
+                f"{name} uses {node.op_type}: how long that computes is not seen in the file, so it is not run. "
+                "Export the encoder for a fixed number of frames, without loops."
+            )
         if node.domain not in STANDARD and (node.domain, node.op_type) not in own:
             raise ValueError(
                 f"{name} uses {node.domain}.{node.op_type}, which is no operator of the ONNX standard, so it is not run. "
@@ -177,6 +199,26 @@ def _graphs(model: "onnx.ModelProto") -> "Iterator[onnx.GraphProto]":
                 waiting += [attribute.g] if attribute.HasField("g") else []
                 waiting += attribute.graphs
         nodes = []
+
+
+def _unfolded(model: "onnx.ModelProto") -> float:
+    """Operators when every call of a function is replaced by what it does; infinite where one calls itself."""
+    functions = {(function.domain, function.name): function for function in model.functions}
+    counts: dict[tuple[str, str], float] = {}
+
+    def count(nodes: "Iterable[onnx.NodeProto]") -> float:
+        total = 0.0
+        for node in nodes:
+            own = (node.domain, node.op_type)
+            if own in functions and own not in counts:
+                counts[own] = inf  # until it is known: whoever comes here again calls itself
+                counts[own] = count(functions[own].node)
+            total += counts.get(own, 1)
+            for attribute in node.attribute:
+                total += sum(count(graph.node) for graph in (attribute.g, *attribute.graphs))
+        return total
+
+    return count(model.graph.node)
 
 
 def _nodes(model: "onnx.ModelProto") -> "Iterator[onnx.NodeProto]":
@@ -222,11 +264,17 @@ def _session(content: bytes, name: str, device: torch.device) -> Any:
     if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
     try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
+        with _bounded(len(content), OPENING_BYTES, device):
+            return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no other ancestor in common
         raise ValueError(
             f"{name} cannot be run by onnxruntime {onnxruntime.__version__}: {_first_line(error)}"
         ) from error
+
+
+def _bounded(content_bytes: int, margin: int, device: torch.device) -> AbstractContextManager[None]:
+    """The memory that a file may take; CUDA needs far more address space than memory, so there nothing is bounded."""
+    return memory_for(content_bytes, margin) if device.type == "cpu" else nullcontext()
 
 
 def _signature(session: Any, name: str) -> tuple[Any, Any, list[Any]]:

@@ -20,7 +20,7 @@ from reference_models.checkpoints.built_clip import built_clip
 from reference_models.checkpoints.config import About, name_of_folder
 from reference_models.checkpoints.formats import FORMATS
 from reference_models.checkpoints.formats.format import Format, Translated, translate
-from reference_models.checkpoints.formats.transformers_class import BY_MODEL_TYPE
+from reference_models.checkpoints.formats.hugging_face import BY_MODEL_TYPE
 from reference_models.checkpoints.save import save
 from reference_models.checkpoints.weights_file import WeightsFile, read_weights
 from reference_models.hub import fetch, is_address
@@ -76,7 +76,7 @@ def adopt(file: Path, format: str = "auto", arch: str = "auto", normalisation: N
     report = LoadReport(
         loaded=len(tensors),
         expected=len(module.state_dict()),
-        dropped=best.dropped,
+        dropped={**best.dropped, **read.beside},
         recognised=_recognised(best, read, format, arch, normalisation),
     )
     colours = normalisation or read.colours or best.form.normalisation
@@ -230,20 +230,27 @@ def _filled(attempt: Attempt, module: nn.Module, file: Path) -> dict[str, Tensor
             tensors[key] = own.clone()
             continue
         tensor = attempt.tensors[key]
-        if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
+        if not _widens(tensor.dtype, own.dtype):
             raise ValueError(f"{file}: {key} is {_dtype(tensor)}, {attempt.architecture} has it in {_dtype(own)}.")
+        tensors[key] = tensor.to(own.dtype, copy=True).contiguous()
         if own.is_floating_point():
-            if bad := int((~torch.isfinite(tensor)).sum()):
+            if bad := int((~torch.isfinite(tensors[key])).sum()):
                 raise ValueError(
-                    f"{file}: {bad} of {tensor.numel()} values of {key} are NaN or infinite. The training that made them "
-                    "went wrong; take an earlier checkpoint."
+                    f"{file}: {bad} of {tensor.numel()} values of {key} are NaN or infinite in {_dtype(own)}. The training "
+                    "that made them went wrong; take an earlier checkpoint."
                 )
-        elif not key.endswith(COUNTER) and not torch.equal(tensor, own):
+        elif not key.endswith(COUNTER) and not torch.equal(tensors[key], own):
             raise ValueError(
                 f"{file}: {key} is a table of {attempt.architecture} and has other values than it must have."
             )
-        tensors[key] = tensor.to(own.dtype, copy=True).contiguous()
     return tensors
+
+
+def _widens(theirs: torch.dtype, own: torch.dtype) -> bool:
+    """Whether numbers of one type are taken for the other: whole for whole, or any of the usual floats."""
+    if own.is_floating_point:
+        return theirs in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return theirs in (torch.int32, torch.int64)
 
 
 def _recognised(

@@ -19,7 +19,7 @@ from bench.schema import LoadReport
 from reference_models.backbones import BACKBONES, build, parse
 from reference_models.checkpoints.config import CONFIG, WEIGHTS, CheckpointConfig, name_of_folder
 from reference_models.checkpoints.convert import COUNTER, adopt
-from reference_models.checkpoints.formats.transformers_class import BY_MODEL_TYPE
+from reference_models.checkpoints.formats.hugging_face import BY_MODEL_TYPE
 from reference_models.checkpoints.json_file import read_json
 from reference_models.hub import fetch, is_address
 

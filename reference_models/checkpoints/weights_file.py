@@ -1,14 +1,18 @@
 """Reading the tensors of somebody's file without running what is in it.
 
 safetensors, or what `torch.save` writes, read with `weights_only=True`: of a pickle's programs only those that make
-tensors are followed. What a file claims beyond its own size (a compressed archive, a tensor larger than its storage) is
-refused before it takes memory.
+tensors are followed, and that one which makes a bag of settings (VideoMAE's authors save theirs beside the weights).
+What a file claims beyond its own size (a compressed archive, a tensor larger than its storage) is refused before it takes
+memory, and what it asks for otherwise is bounded by its size.
 """
 
+import argparse
+import re
 import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.memory_limit import memory_for
 from bench.schema import Normalisation
 from reference_models.checkpoints.json_file import read_json
 from reference_models.checkpoints.preprocessor import colours_beside
@@ -23,6 +28,9 @@ from reference_models.checkpoints.shards import INDEX, read_shards
 
 CONTAINERS = ("state_dict", "model", "module", "model_state", "model_state_dict", "network", "net")
 """Where in a checkpoint its authors put the weights, in the order in which they are looked for."""
+
+DEEPEST = 16
+"""Levels of parts in a file; an optimiser's tensors stand four deep."""
 
 FOLDER_FILES = ("model.safetensors", INDEX, "pytorch_model.bin")
 """What a folder of the Hub holds, beside its config.json."""
@@ -42,6 +50,9 @@ class WeightsFile:
     colours: Normalisation | None = None
     """What a repository's preprocessor_config.json asks for; None where there is none."""
 
+    beside: dict[str, str] = field(default_factory=dict)
+    """Tensors of the file that are none of its weights, by the way to them (`/optimizer/state/0/exp_avg`), and why."""
+
 
 def read_weights(path: Path) -> WeightsFile:
     """The tensors of a file, or of a folder with one.
@@ -57,6 +68,7 @@ def read_weights(path: Path) -> WeightsFile:
     tensors, where = _find(content, path)
     for key, tensor in tensors.items():
         _check(key, tensor, path)
+    beside = _beside(content, tensors.values(), path)
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
     size = path.stat().st_size
     if path.name != INDEX and (claimed := sum(storages.values())) > size:
@@ -65,7 +77,7 @@ def read_weights(path: Path) -> WeightsFile:
         tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
         where += ", every key without its `module.`"
     config = _config_beside(path)
-    return WeightsFile(tensors, where, config, colours_beside(path) if config else None)
+    return WeightsFile(tensors, where, config, colours_beside(path) if config else None, beside)
 
 
 def _file_in(folder: Path) -> Path:
@@ -92,15 +104,30 @@ def _torch_file(path: Path) -> object:
     if zipfile.is_zipfile(path):
         _refuse_compressed(path)
     try:
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals([argparse.Namespace]),
+            memory_for(path.stat().st_size),
+        ):
             warnings.simplefilter("ignore")  # about old storage classes; what they hold is read all the same
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile file may fail in any way; all of them mean the same to its owner
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"{path} cannot be read as weights alone: {first_line[:200]} Files that hold more than tensors (settings, "
-            "classes) or are cut short are not opened. Load it yourself where you trust it, and save its state_dict."
+            f"{path} cannot be read as weights alone: {_why_not(error)}. Files that hold more than tensors and settings, "
+            "or are cut short, are not opened. Load it yourself where you trust it, and save its state_dict."
         ) from error
+
+
+def _why_not(error: Exception) -> str:
+    """In short. torch's own words run over a page and advise to trust the file."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return "it asks for more memory than its size can need"
+    if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it holds {found[1]}"
+    lines = [
+        line for line in str(error).splitlines() if line.strip() and not line.startswith("Weights only load failed")
+    ]
+    return f"{type(error).__name__} {lines[0].strip()[:200] if lines else ''}".strip().rstrip(".")
 
 
 def _refuse_compressed(path: Path) -> None:
@@ -133,6 +160,32 @@ def _find(content: object, path: Path) -> tuple[dict[str, Tensor], str]:
         content, where = content[inside], f"its {inside!r}"
     kind = f"keys {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) else type(content).__name__
     raise ValueError(f"{path} holds no state_dict: there is {kind or 'nothing'}. Looked in {', '.join(CONTAINERS)}.")
+
+
+def _beside(content: object, kept: Collection[Tensor], path: Path) -> dict[str, str]:
+    """Every tensor of what was read that is not among those kept: where it stands, and why it is left.
+
+    Parts may hold each other, or one part many times: each is gone through once.
+    """
+    found: dict[str, str] = {}
+    waiting: deque[tuple[tuple[str, ...], object]] = deque([((), content)])
+    seen = {id(tensor) for tensor in kept}
+    while waiting:
+        way, value = waiting.popleft()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            found["/" + "/".join(way)] = "beside the weights" + (f", in its {way[0]!r}" if len(way) > 1 else "")
+        inside = vars(value) if isinstance(value, argparse.Namespace) else value
+        if isinstance(inside, Mapping | list | tuple | set):
+            if len(way) == DEEPEST:
+                raise ValueError(
+                    f"{path} is nested deeper than {DEEPEST} levels. Save the state_dict of the trunk alone."
+                )
+            items = inside.items() if isinstance(inside, Mapping) else enumerate(inside)
+            waiting += [((*way, str(key)), item) for key, item in items]
+    return found
 
 
 def _check(key: str, tensor: Tensor, path: Path) -> None:

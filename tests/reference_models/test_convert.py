@@ -1,5 +1,6 @@
 """What `convert` reads besides the layouts, and what it is told."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,29 @@ def test_a_file_older_than_the_batch_counter_is_filled_and_said(tmp_path: Path) 
     state = {k: v for k, v in build(NAME).state_dict().items() if "num_batches" not in k}
     torch.save(state, tmp_path / "old.pt")
     assert "older than the counter" in convert(tmp_path / "old.pt", tmp_path / "out").recognised
+
+
+def test_every_tensor_beside_the_weights_is_told_with_its_place_and_settings_are_no_hindrance(tmp_path: Path) -> None:
+    state = build(NAME).state_dict()
+    step = {"exp_avg": torch.zeros(3), "step": 7}
+    torch.save(
+        {
+            "model": state,
+            "model_ema": {"stem.conv.weight": torch.zeros(2)},
+            "optimizer": {"state": {0: step, 1: step}, "param_groups": [{"lr": 0.1, "params": [0, 1]}]},
+            "queue": torch.zeros(3),
+            "args": argparse.Namespace(lr=0.1, mean=torch.zeros(3)),
+        },
+        tmp_path / "training.pth",
+    )
+    report = convert(tmp_path / "training.pth", tmp_path / "out")
+    assert report.loaded == report.expected == len(state)
+    assert report.dropped == {
+        "/model_ema/stem.conv.weight": "beside the weights, in its 'model_ema'",
+        "/optimizer/state/0/exp_avg": "beside the weights, in its 'optimizer'",
+        "/queue": "beside the weights",
+        "/args/mean": "beside the weights, in its 'args'",
+    }
 
 
 def test_the_architecture_asked_for_is_taken_among_twins(tmp_path: Path) -> None:

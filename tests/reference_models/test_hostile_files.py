@@ -53,6 +53,60 @@ def test_a_pickle_with_a_gadget_is_refused_and_does_nothing(tmp_path: Path, lega
     assert not mark.exists()
 
 
+def pickled(folder: Path, program: bytes) -> Path:
+    """What torch.save would write, with this program in the place of its own."""
+    with zipfile.ZipFile(folder / "program.pt", "w") as archive:
+        for name, content in (("data.pkl", program), ("version", b"3\n"), ("byteorder", b"little")):
+            archive.writestr(f"archive/{name}", content)
+    return folder / "program.pt"
+
+
+BUFFER = b"cbuiltins\nbytearray\nJ" + struct.pack("<i", 2**31 - 1) + b"\x85R"
+"""Two gigabytes of zeros in 26 bytes."""
+
+LONG_WORD = b"X" + struct.pack("<I", 10**6) + b"x" * 10**6
+COPIES = b"\x80\x02]q\x00" + LONG_WORD + b"q\x01X\x05\x00\x00\x00utf-8q\x02c_codecs\nencode\nq\x0300" + b"0"
+"""A list, a word of a million letters and a function that copies it, all remembered."""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(b"\x80\x02" + BUFFER + b".", id="one buffer"),
+        pytest.param(b"\x80\x02](" + 10 * BUFFER + b"e.", id="ten buffers"),
+        pytest.param(COPIES + b"h\x00(" + 2000 * b"h\x03h\x01h\x02\x86R" + b"e.", id="a word copied 2000 times"),
+        pytest.param(b"\x80\x02](" + 10**7 * b"}" + b"e.", id="ten million parts"),
+    ],
+)
+def test_a_pickle_that_asks_for_far_more_memory_than_it_has_bytes_is_refused(tmp_path: Path, program: bytes) -> None:
+    with pytest.raises(ValueError, match="asks for more memory than its size can need"):
+        convert(pickled(tmp_path, program), tmp_path / "out")
+
+
+def test_parts_that_hold_themselves_or_are_nested_without_end_are_told_or_refused(tmp_path: Path) -> None:
+    content: dict[str, object] = {"model": dict(build(NAME).state_dict())}
+    content["again"] = [content] * 3
+    torch.save(content, tmp_path / "round.pt")
+    assert not convert(tmp_path / "round.pt", tmp_path / "out").dropped
+    state = {"a": torch.zeros(1)}
+    deep = pickled(tmp_path, b"\x80\x02" + 100_000 * b"(" + b"t" * 100_000 + b".")
+    with pytest.raises(ValueError, match="holds no state_dict"):
+        convert(deep, tmp_path / "out")
+    content = {"model": state, "more": []}
+    for _ in range(20):
+        content["more"] = [content["more"]]
+    torch.save(content, tmp_path / "deep.pt")
+    with pytest.raises(ValueError, match="nested deeper than 16 levels"):
+        convert(tmp_path / "deep.pt", tmp_path / "out")
+
+
+def test_a_class_of_somebodys_is_named_and_nobody_is_told_to_trust_it(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(2)}, "when": zipfile.ZipInfo("a")}, tmp_path / "file.pt")
+    with pytest.raises(ValueError, match=r"cannot be read as weights alone: it holds zipfile\.ZipInfo") as refused:
+        convert(tmp_path / "file.pt", tmp_path / "out")
+    assert "weights_only" not in str(refused.value)
+
+
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     whole = small_file(tmp_path).read_bytes()
     for size in (0, 10, 1000, len(whole) // 2, len(whole) - 30):
@@ -94,17 +148,64 @@ def test_an_old_file_that_claims_more_numbers_than_it_has_is_refused(tmp_path: P
         convert(tmp_path / "old.pt", tmp_path / "out")
 
 
-def test_a_safetensors_header_that_lies_is_refused(tmp_path: Path) -> None:
-    header = b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
-    (tmp_path / "lie.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 8)
+F32 = '"dtype":"F32"'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(f'{{"a":{{{F32},"shape":[1000000000000],"data_offsets":[0,4000000000000]}}}}', id="a trillion"),
+        pytest.param(f'{{"a":{{{F32},"shape":[1000000000000],"data_offsets":[0,8]}}}}', id="a trillion in eight bytes"),
+        pytest.param(f'{{"a":{{{F32},"shape":[4294967296,4294967296,2],"data_offsets":[0,8]}}}}', id="overflow"),
+        pytest.param(f'{{"a":{{{F32},"shape":[-2],"data_offsets":[0,8]}}}}', id="less than nothing"),
+        pytest.param(
+            f'{{"a":{{{F32},"shape":[2],"data_offsets":[0,8]}},"b":{{{F32},"shape":[2],"data_offsets":[0,8]}}}}',
+            id="two in one place",
+        ),
+        pytest.param(
+            f'{{"a":{{{F32},"shape":[1],"data_offsets":[0,4]}},"b":{{{F32},"shape":[1],"data_offsets":[2,6]}}}}',
+            id="overlapping",
+        ),
+        pytest.param(f'{{"a":{{{F32},"shape":[1],"data_offsets":[4,8]}}}}', id="a hole"),
+        pytest.param(f'{{"a":{{{F32},"shape":[1],"data_offsets":[4,0]}}}}', id="backwards"),
+        pytest.param('{"a":{"dtype":"O","shape":[1],"data_offsets":[0,8]}}', id="no type"),
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param("{", id="cut"),
+    ],
+)
+def test_a_safetensors_header_that_lies_is_refused(tmp_path: Path, header: str) -> None:
+    content = struct.pack("<Q", len(header)) + header.encode() + b"\0" * 8
+    (tmp_path / "lie.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match="damaged or cut short"):
         convert(tmp_path / "lie.safetensors", tmp_path / "out")
+
+
+def test_a_safetensors_header_longer_than_the_file_is_refused(tmp_path: Path) -> None:
+    for length in (2**63, 2**40, 100):
+        (tmp_path / "lie.safetensors").write_bytes(struct.pack("<Q", length) + b"{}")
+        with pytest.raises(ValueError, match="damaged or cut short"):
+            convert(tmp_path / "lie.safetensors", tmp_path / "out")
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     weight = build(NAME).state_dict()["stem.conv.weight"].clone()
     weight[0, 0, 0, 0, 0] = float("nan")
     with pytest.raises(ValueError, match=r"1 of \d+ values of stem.conv.weight are NaN"):
+        convert(small_file(tmp_path, stem__conv__weight=weight), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (torch.full((12, 3, 3, 3, 3), 1e300, dtype=torch.float64), r"972 of 972 values .* infinite in float32"),
+        (torch.ones(12, 3, 3, 3, 3).to(torch.float8_e4m3fn), "is float8_e4m3fn"),
+        (torch.ones(12, 3, 3, 3, 3, dtype=torch.complex64), "is complex64"),
+        (torch.ones(12, 3, 3, 3, 3, dtype=torch.int8), "is int8"),
+    ],
+)
+def test_numbers_that_float32_cannot_hold_are_refused(tmp_path: Path, weight: Tensor, words: str) -> None:
+    assert weight.shape == build(NAME).state_dict()["stem.conv.weight"].shape
+    with pytest.raises(ValueError, match=words):
         convert(small_file(tmp_path, stem__conv__weight=weight), tmp_path / "out")
 
 

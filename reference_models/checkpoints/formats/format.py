@@ -25,6 +25,9 @@ GREY = Normalisation(mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 RAW = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 """Colours from 0 to 1, nothing subtracted."""
 
+MOMENTUM: tuple[Reason, ...] = ((r"^queue", "queue of negatives"), (r"^encoder_k\.", "momentum encoder"))
+"""What MoCo, and what is built upon it, saves beside the network that learns."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format:

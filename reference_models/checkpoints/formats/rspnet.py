@@ -4,13 +4,10 @@ Sources: PeihaoChen/RSPNet at 2958779, whose R(2+1)D and C3D are those of clip o
 checkpoint of fmthoker/SEVERE-BENCHMARK at 2f99365, which is torchvision's R(2+1)D-18.
 """
 
-from reference_models.checkpoints.formats.format import KINETICS, Format, Reason
+from dataclasses import replace
 
-DROPS: tuple[Reason, ...] = (
-    (r"^queue", "queue of negatives"),
-    (r"^encoder_k\.", "momentum encoder"),
-    (r"^(encoder_q\.)?(fc\d?|encoder\.(linear|fc))\.", "head of the pretext task"),
-)
+from reference_models.checkpoints.formats.format import KINETICS, MOMENTUM, Format
+from reference_models.checkpoints.formats.torchvision import numbered
 
 RSPNET = Format(
     name="rspnet",
@@ -18,15 +15,14 @@ RSPNET = Format(
     architectures=("r2plus1d_10", "c3d"),
     marks=r"^encoder_q\.encoder\.(?!base_network)",
     normalisation=KINETICS,
-    drops=DROPS,
+    drops=(*MOMENTUM, (r"^(encoder_q\.)?(fc\d?|encoder\.(linear|fc))\.", "head of the pretext task")),
     renames=((r"^encoder_q\.encoder\.", ""),),
 )
-RSPNET_SEVERE = Format(
+RSPNET_SEVERE = replace(
+    RSPNET,
     name="rspnet-severe",
     source="RSPNet of fmthoker/SEVERE-BENCHMARK",
     architectures=("r2plus1d_18",),
     marks=r"^encoder_q\.encoder\.base_network\.",
-    normalisation=KINETICS,
-    drops=DROPS,
-    renames=((r"^encoder_q\.encoder\.base_network\.0\.", "stem."), (r"^encoder_q\.encoder\.base_network\.", "layer")),
+    renames=numbered(r"encoder_q\.encoder\.base_network\."),
 )

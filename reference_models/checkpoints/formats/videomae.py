@@ -6,6 +6,8 @@ away, there as here; the LayerNorm after the pooling (`fc_norm`) is not in the f
 
 from reference_models.checkpoints.formats.format import IMAGENET, Format, Reason
 
+PRETRAINING_DECODER: Reason = (r"^(decoder\.|encoder_to_decoder\.|mask_token$)", "decoder of pretraining")
+NORM_OVER_TOKENS: Reason = (r"^(encoder\.norm|(videomae\.)?layernorm)\.", "norm over tokens, left away by mean pooling")
 NO_FC_NORM: tuple[Reason, ...] = ((r"^fc_norm\.", "pretraining has no norm after pooling"),)
 
 VIDEOMAE_PRETRAIN = Format(
@@ -14,10 +16,7 @@ VIDEOMAE_PRETRAIN = Format(
     architectures=("videomae_vit_b", "videomae_vit_s"),
     marks=r"^encoder\.blocks\.0\.attn\.q_bias$",
     normalisation=IMAGENET,
-    drops=(
-        (r"^(decoder\.|encoder_to_decoder\.|mask_token$)", "decoder of pretraining"),
-        (r"^encoder\.norm\.", "norm over tokens, left away by mean pooling"),
-    ),
+    drops=(PRETRAINING_DECODER, NORM_OVER_TOKENS),
     renames=((r"^encoder\.", ""),),
     fresh=NO_FC_NORM,
 )
