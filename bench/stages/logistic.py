@@ -42,7 +42,7 @@ class LogisticProblem:
     @property
     def _small(self) -> bool:
         count, width = self.features_ND.shape
-        return count * min(count, width) * self.num_classes < SMALL
+        return bool(count * min(count, width) * self.num_classes < SMALL)
 
     def _threads(self) -> AbstractContextManager[object]:
         return threadpool_limits(1, "blas") if self._small else nullcontext()
