@@ -39,10 +39,13 @@ class LogisticProblem:
     labels_N: NDArray[np.int64]
     num_classes: int
 
-    def _threads(self) -> AbstractContextManager[object]:
+    @property
+    def _small(self) -> bool:
         count, width = self.features_ND.shape
-        small = count * min(count, width) * self.num_classes < SMALL
-        return threadpool_limits(1, "blas") if small else nullcontext()
+        return bool(count * min(count, width) * self.num_classes < SMALL)
+
+    def _threads(self) -> AbstractContextManager[object]:
+        return threadpool_limits(1, "blas") if self._small else nullcontext()
 
     @cached_property
     def _axes(self) -> tuple[Floats, Floats, Floats]:
@@ -63,6 +66,8 @@ class LogisticProblem:
         axes_DE, turned_NE, squares_E = self._axes
         count, classes = len(self.labels_N), self.num_classes
         design_NF = np.concatenate([turned_NE, np.ones((count, 1))], axis=1)
+        # A copy makes a large product a quarter cheaper; in small ones it is not worth other last bits.
+        design_FN = design_NF.T if self._small else np.ascontiguousarray(design_NF.T)
         penalty_F1 = np.append(np.full(len(squares_E), strength), 0.0)[:, None]
         root_F1 = np.sqrt(np.append(squares_E / count, 1.0) / classes + penalty_F1[:, 0])[:, None]
         right_NK = np.zeros((count, classes))
@@ -75,7 +80,7 @@ class LogisticProblem:
             said_NK = np.exp(np.subtract(logits_NK, total_N1, out=logits_NK), out=logits_NK)
             said_NK -= right_NK
             said_NK /= count
-            slope_FK = design_NF.T @ said_NK
+            slope_FK = design_FN @ said_NK
             return loss + float((penalty_F1 * weights_FK**2).sum()) / 2, slope_FK + penalty_F1 * weights_FK
 
         def scaled(point: Floats) -> tuple[float, Floats]:
@@ -90,7 +95,7 @@ class LogisticProblem:
                 point,
                 jac=True,
                 method="L-BFGS-B",
-                options={"gtol": aim, "ftol": 0, "maxiter": MOST_STEPS, "maxcor": 20},
+                options={"gtol": aim, "ftol": OBJECTIVE / 500 if reached else 0, "maxiter": MOST_STEPS, "maxcor": 20},
             )
             point = found.x
             weights_FK = point.reshape(-1, classes) / root_F1
