@@ -103,6 +103,7 @@ def test_videos_become_a_checkpoint_that_holds_the_trunk_alone(name, home, video
     lines = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
     assert len(lines) == 3
     assert set(recipe.task.chance) <= set(lines[0])
+    assert "3 steps of 4 videos, the videos of a source together, out of" in (folder / "README.md").read_text()
 
 
 def test_videos_too_short_for_the_task_are_refused(home, videos, tmp_path):
