@@ -230,6 +230,7 @@ def cost(recipe: Recipe, log: TrainingLog, device: torch.device, processes: int)
 def story(recipe: Recipe, chosen: Chosen, log: TrainingLog, cost: str) -> str:
     """What happened, for the model card."""
     left_out = f" ({chosen.too_short} more were too short or unreadable)" if chosen.too_short else ""
+    together = ", the videos of a source together" if recipe.batches == "by_source" else ""
     milestones = [round(share * (recipe.steps - 1)) for share in (0, 0.5, 1)]
     numbers = [name for name in log.columns if name != "rate"]
     table = [
@@ -241,7 +242,7 @@ def story(recipe: Recipe, chosen: Chosen, log: TrainingLog, cost: str) -> str:
         ),
     ]
     return (
-        f"Trained for {recipe.steps} steps of {recipe.batch_size} videos, out of {len(chosen.videos)} in "
+        f"Trained for {recipe.steps} steps of {recipe.batch_size} videos{together}, out of {len(chosen.videos)} in "
         f"{chosen.name}{left_out}. {cost} Means over the steps around it:\n\n" + "\n".join(table) + "\n\n"
         f"Every step is in `{LOG}`.\n"
     )

@@ -27,10 +27,9 @@ def mini_cvrl() -> Recipe:
     """CVRL on the embedded appearance videos: four minutes on one core.
 
     Loss: 2 log(23) = 6.3 at the start. Batches are whole sources and colours are turned at will, so neither background nor
-    colour tells whose clip it is; of 23 views it finds the right one in 41, 62 and 81 % at a quarter, half and the end, and
-    the probe and R@1 of appearance gain (docs/lab_notes.md). With any videos together and small changes of colour it goes by the
-    background and helps nothing. A source of these videos holds one of each class, so no video of a source is a negative of
-    its own class.
+    colour tells whose clip it is; of 23 views it finds the right one in 41 to 43 % after 300 steps and in 81 to 86 % at the
+    end, and the probe and R@1 of appearance gain (docs/lab_notes.md). A source of these videos holds one of each class, so the
+    negatives from a video's own source are all of other classes.
     """
     return Recipe(
         name="mini-cvrl",
@@ -50,7 +49,7 @@ def mini_cvrl() -> Recipe:
             milestones=(Milestone(300, 0.20, 0.60), Milestone(600, 0.45, 0.78), Milestone(1200, 0.70, 0.92)),
             downstream="linear_probe top1 on appearance",
             low=0.55,
-            high=0.75,
+            high=0.85,
         ),
     )
 

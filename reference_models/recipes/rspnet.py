@@ -16,9 +16,9 @@ def mini_rspnet() -> Recipe:
     """RSPNet on the embedded motion videos: two to three minutes on one core.
 
     Loss: 2 log(280) + 2 = 13.3 if all were alike. It learns whose video a clip is and, from step 100 on, at what speed it is
-    played; both families gain in the probe, motion in R@1 (docs/lab_notes.md). Batches are whole sources, whose videos are
-    each other's negatives; both speeds share the middle of a window, so that place in time tells nothing; the slow copy keeps
-    0.9 of itself. A source of these videos holds one of each class, so no video of a source is a negative of its own class.
+    played; motion gains in probe and R@1 (docs/lab_notes.md). Batches are whole sources, whose videos are each other's negatives
+    beside the queue; both speeds share the middle of a window, so that place in time tells nothing; the slow copy keeps 0.9 of
+    itself. A source of these videos holds one of each class, so the negatives from a video's own source are all of other classes.
     """
     return Recipe(
         name="mini-rspnet",

@@ -79,10 +79,11 @@ def tiny_net(monkeypatch):
 def tiny(name):
     """A mini recipe on clips of four frames, with everything that can be drawn."""
     recipe = MINI[name]
+    small = {setting: size for setting, size in (("queue", 8), ("least_shift", 4)) if hasattr(recipe.task, setting)}
     return replace(
         recipe,
         architecture="tiny_net",
-        task=replace(recipe.task, queue=8) if hasattr(recipe.task, "queue") else recipe.task,
+        task=replace(recipe.task, **small),
         clip=ClipSpec(num_frames=4, resize=(20, 24), size=16),
         augmentation=Augmentation(
             crop="resized", flip=0.5, hue=0.1, grayscale=0.2, blur=(1.0, 0.1), solarise=(0.0, 0.2)
@@ -103,6 +104,7 @@ def test_videos_become_a_checkpoint_that_holds_the_trunk_alone(name, home, video
     lines = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
     assert len(lines) == 3
     assert set(recipe.task.chance) <= set(lines[0])
+    assert "3 steps of 4 videos, the videos of a source together, out of" in (folder / "README.md").read_text()
 
 
 def test_videos_too_short_for_the_task_are_refused(home, videos, tmp_path):

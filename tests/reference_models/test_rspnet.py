@@ -73,6 +73,11 @@ def test_the_defaults_are_the_papers():
     assert task.span(CLIP) == 32
 
 
+def test_chance_is_one_key_of_those_that_are_known():
+    assert RelativeSpeed(queue=4).chance == {"accuracy": 1 / 5, "speed_accuracy": 0.5}
+    assert RelativeSpeed(queue=4, within_batch=True).chance == {"speed_accuracy": 0.5}  # as many more as the batch has
+
+
 def test_query_and_key_share_a_speed_and_the_key_is_seen_at_both():
     task, rng, fast = RelativeSpeed(), np.random.default_rng(0), []
     for _ in range(400):

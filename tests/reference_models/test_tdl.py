@@ -47,6 +47,13 @@ def test_the_defaults_are_the_papers():
     assert (task.queue, task.temperature, task.momentum, task.dim, task.mix) == (500, 0.07, 0.999, 128, 0.1)
 
 
+def test_chance_is_one_key_of_those_that_are_known():
+    assert TemporalDiscrimination(queue=4).chance == {"accuracy": 1 / 6, "moment_accuracy": 0.5}
+    assert TemporalDiscrimination(queue=4, within_batch=True).chance == {
+        "moment_accuracy": 0.5
+    }  # as many more as the batch has
+
+
 def test_anchor_and_positive_are_one_moment_and_the_negative_is_another():
     task, rng = TemporalDiscrimination(least_shift=5), np.random.default_rng(0)
     for _ in range(200):
