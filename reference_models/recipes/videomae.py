@@ -63,8 +63,9 @@ def mini_videomae() -> Recipe:
 def mini_videomae_map() -> Recipe:
     """Our variant for maps, on the small convolutional network of the other tasks: draw what moves, at a quarter of the size.
 
-    600 steps take 1.9 minutes of one core. What is asked for is the clip less each pixel's mean over time: of a standardised
-    tubelet nine tenths are grain of a still ground, and the network learns nothing of it that helps (docs/lab_notes.md).
+    600 steps take 1.9 minutes of one core. What is asked for is the clip less each pixel's mean over time.
+    Standardised over the clip instead, the ground being asked for too, more is explained and the network ends below random
+    initialisation (docs/lab_notes.md).
     The share explained stays small; retrieval on motion ends above random initialisation, intervals apart.
     """
     return replace(
