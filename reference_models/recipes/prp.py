@@ -28,7 +28,7 @@ LEVELS: dict[int, tuple[int, ...]] = {2: (1, 2), 3: (1, 2, 4), 4: (1, 2, 4, 8)}
 def mini_prp() -> Recipe:
     """Playback rates 1, 2 and 4 of long videos, with narrow branches; drawn at a seventh of the size.
 
-    320 steps take 1.7 minutes of one core. Accuracy: a third at the start, half by step 80, nine tenths at the end. The probe
+    320 steps take 1.6 minutes of one core. Accuracy: a third at the start, half by step 80, nine tenths at the end. The probe
     on appearance ends 17 and 25 points above random initialisation (two seeds), intervals apart; on motion 10 and 20, apart
     in one of the two.
     """

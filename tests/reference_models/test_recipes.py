@@ -71,6 +71,19 @@ def test_where_a_run_should_land_is_no_part_of_the_hash():
     assert replace(mini_rotnet(), augmentation=Augmentation(flip=0.4)).hash != mini_rotnet().hash
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("mini-") and name != "mini-supervised"])
+def test_every_mini_recipe_of_a_task_without_labels_says_where_it_should_land(name):
+    recipe = recipe_named(name)
+    landing = recipe.landing
+    assert landing is not None
+    steps = [milestone.step for milestone in landing.milestones]
+    assert len(steps) == 3
+    assert steps == sorted(set(steps))
+    assert steps[-1] == recipe.steps
+    assert all(milestone.low < milestone.high for milestone in landing.milestones)
+    assert 0 < landing.low < landing.high < 1
+
+
 def test_a_run_is_in_range_if_the_mean_before_every_milestone_is():
     steps = [{"accuracy": 0.3}] * 20 + [{"accuracy": 0.8}] * 20
     assert LANDING.verdict(steps).startswith(

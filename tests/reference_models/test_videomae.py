@@ -136,6 +136,12 @@ def test_over_the_clip_a_tubelet_counts_by_how_far_it_stands_out():
     )
 
 
+def test_over_nothing_the_networks_own_colours_are_asked_for():
+    clip_BCTHW = torch.randn(1, 3, 8, 32, 32)
+    asked = to_draw(clip_BCTHW, TUBELET, "nothing").view(64, 128, 3)
+    torch.testing.assert_close(asked[21, :, 2], clip_BCTHW[0, 2, 2:4, 8:16, 8:16].flatten())
+
+
 def test_over_time_what_stands_still_asks_for_nothing():
     still = torch.randn(1, 3, 1, 32, 32).expand(1, 3, 8, 32, 32).clone()
     still[:, :, :4, 8:16, :8] += 1  # the place of tubelets 4 and 20, and later of 36 and 52
