@@ -120,7 +120,10 @@ def _torch_file(path: Path) -> object:
 
 def _why_not(error: Exception) -> str:
     """In short. torch's own words run over a page and advise to trust the file."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+    wordless = re.search(
+        r"WeightsUnpickler error:\s*$", str(error), re.MULTILINE
+    )  # torch keeps a MemoryError's words: none
+    if wordless or isinstance(error, MemoryError) or "allocate memory" in str(error):
         return "it asks for more memory than its size can need"
     if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return f"it holds {found[1]}"

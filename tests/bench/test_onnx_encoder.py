@@ -1,6 +1,7 @@
 """ONNX files as encoders: what they must offer, what is refused, and every stage that reads features."""
 
 import pickle
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -176,6 +177,87 @@ def in_a_function(domain):
 def test_what_is_no_encoder_or_reaches_outside_is_refused_in_a_sentence(content, words):
     with pytest.raises(ValueError, match=words):
         opened(content)
+
+
+def calling(functions):
+    """The mean colours of a clip, then the last of these functions; each is a list of whom it calls, one after the other."""
+    made = []
+    for at, callees in enumerate(functions):
+        names = ["x", *(f"x{number}" for number in range(1, len(callees))), "y"]
+        calls = [
+            node(
+                "Identity" if callee is None else f"F{callee}",
+                [before],
+                [after],
+                domain="" if callee is None else "mine",
+            )
+            for callee, before, after in zip(callees, names, names[1:], strict=False)
+        ]
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid("mine", 1)]
+        made.append(helper.make_function("mine", f"F{at}", ["x"], ["y"], calls, opsets))
+    nodes = [
+        node("ReduceMean", ["clips", "axes"], ["mean3"], keepdims=0),
+        node(f"F{len(functions) - 1}", ["mean3"], ["features"], domain="mine"),
+    ]
+    weights = [tensor("axes", np.array([2, 3, 4]))]
+    return file_of(nodes, weights, [("features", ("batch", 3))], functions=made, opsets=("mine",))
+
+
+def test_functions_that_call_others_are_unfolded_unless_there_is_no_end_of_it():
+    assert opened(calling([[None], [0, 0], [1, 1]])).encode(clips_of(100)).shape == (2, 3)
+    doubling = [[None], *([at, at] for at in range(24))]
+    with pytest.raises(ValueError, match="unfold to more than 100,000 operators"):
+        opened(calling(doubling))
+    with pytest.raises(ValueError, match="functions that call themselves"):
+        opened(calling([[1], [0]]))
+
+
+def test_a_loop_is_refused_since_the_file_does_not_show_how_long_it_computes():
+    ends = [("going", TensorProto.BOOL, []), ("x_out", TensorProto.FLOAT, ["b", 3])]
+    begins = [("round", TensorProto.INT64, []), ("go", TensorProto.BOOL, []), ("x_in", TensorProto.FLOAT, ["b", 3])]
+    body = helper.make_graph(
+        [node("Identity", ["go"], ["going"]), node("Identity", ["x_in"], ["x_out"])],
+        "body",
+        [helper.make_tensor_value_info(*value) for value in begins],
+        [helper.make_tensor_value_info(*value) for value in ends],
+    )
+    content = file_of(
+        [
+            node("ReduceMean", ["clips", "axes"], ["mean3"], keepdims=0),
+            node("Loop", ["rounds", "yes", "mean3"], ["features"], body=body),
+        ],
+        [tensor("axes", np.array([2, 3, 4])), tensor("rounds", np.array(2**60)), tensor("yes", np.array(True))],
+        [("features", ("batch", 3))],
+    )
+    with pytest.raises(ValueError, match="uses Loop: how long that computes is not seen in the file"):
+        opened(content)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux")
+@pytest.mark.parametrize("sides", [(40_000, 40_000), (10**6, 10**6)])
+def test_a_small_file_that_asks_for_much_memory_is_told_so_at_the_first_clips(sides):
+    content = file_of(
+        [
+            node("ReduceMean", ["clips", "axes"], ["mean3"], keepdims=0),
+            node("ReduceMean", ["mean3"], ["number"], keepdims=0),
+            node("Expand", ["number", "sides"], ["large"]),
+            node("ReduceMean", ["large"], ["small"], keepdims=0),
+            node("Add", ["mean3", "small"], ["features"]),
+        ],
+        [tensor("axes", np.array([2, 3, 4])), tensor("sides", np.array(sides))],
+        [("features", ("batch", 3))],
+    )
+    assert len(content) < 1000
+    assert "cannot read clips of 2 x 3 x 4 x 16 x 16" in opened(content).accepts(4, 16, 16)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux")
+def test_the_bound_on_memory_ends_with_the_trial():
+    import resource  # noqa: PLC0415  (not everywhere)
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    assert opened(levels_file()).accepts(4, 16, 16) is None
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_a_function_of_standard_operators_inside_the_file_is_allowed():
