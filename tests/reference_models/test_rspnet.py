@@ -188,18 +188,6 @@ def test_the_margin_at_hand_made_points(near, far, expected):
     assert loss.item() - 2 * math.log(5) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
-def test_appearance_counts_as_much_as_its_weight(weight):
-    """All keys alike: A-VID is 2 log(5), RSP the margin."""
-    task = RelativeSpeed(queue=4, dim=3, momentum=0.0, appearance_weight=weight)
-    head = task.build_head(Colours(), SHORT)
-    with torch.no_grad():
-        head.projection.weight.zero_()
-        head.projection.bias.zero_()
-    loss, _ = task.loss(Colours(), head, {"clips": torch.randn(2, 3, 3, 4, 1, 1)})
-    assert loss.item() == pytest.approx(weight * 2 * math.log(5) + 2.0, abs=1e-5)
-
-
 def trained(task, trunk, batch, steps):
     head = task.build_head(trunk, SHORT)
     weights = [weight for weight in (*trunk.parameters(), *head.parameters()) if weight.requires_grad]
