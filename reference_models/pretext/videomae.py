@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from bench.schema import ClipSpec
 from bench.video.sampling import random_start
+from reference_models.added import added
 from reference_models.backbones.videomae import Block, VideoMAE, sines
 from reference_models.pretext.tubes import (
     Over,
@@ -49,7 +50,7 @@ class TubeMasking:
     depth: int = 4
     """Blocks of the decoder."""
 
-    over: Over = "tubelet"
+    over: Over = added("tubelet")
     """What the pixels to be drawn are standardised over."""
 
     @property

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from bench.schema import ClipSpec
 from bench.video.sampling import random_start
+from reference_models.added import added
 from reference_models.pretext.drawing import shrunk
 from reference_models.pretext.trunk import shape_before_pooling
 from reference_models.pretext.tubes import (
@@ -53,10 +54,10 @@ class TubePainting:
     width: int = 256
     """Channels of the decoder."""
 
-    over: Over = "tubelet"
+    over: Over = added("tubelet")
     """What the pixels to be drawn are standardised over."""
 
-    shrink: int = 1
+    shrink: int = added(1)
     """The drawing has so many times fewer rows and columns than the clip, its pixels being means."""
 
     @property

@@ -130,6 +130,9 @@ def test_batches_by_source_are_another_recipe():
         ("paper-cvrl", "79fd322c6001"),
         ("paper-tdl", "05ab394cf710"),
         ("paper-rspnet", "62360262fe89"),
+        ("paper-videomae", "6e42f0cda0"),
+        ("paper-videomae-map", "94bb63734b"),
+        ("upstream-videomae", "da646cb432"),
     ],
 )
 def test_recipes_from_before_these_settings_keep_their_hash(name, begins):
