@@ -117,7 +117,7 @@ def test_milestones_lie_within_the_run_and_above_each_other():
 
 
 def test_a_recipe_whose_videos_must_be_brought_says_so(tmp_path):
-    with pytest.raises(ValueError, match=r"paper-vcop learns from 50,000 videos of Kinetics-400\. Give the folder"):
+    with pytest.raises(ValueError, match=r"paper-vcop learns from 50,000 videos of Kinetics-400\. Name the data set"):
         batches.open_videos(paper_vcop(), Home(tmp_path), None, lambda _words, _share: None)
 
 
