@@ -57,6 +57,7 @@ class TimeSformer(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for block in self.blocks:
+            assert isinstance(block, DividedBlock)
             nn.init.zeros_(block.temporal_fc.weight)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -101,13 +102,13 @@ class DividedBlock(Block):
 
     def __init__(self, width: int, heads: int, drop_path: float) -> None:
         norm = partial(nn.LayerNorm, eps=1e-6)
-        super().__init__(width, heads, qkv_bias=True, norm_layer=norm, drop_path=drop_path)
+        super().__init__(width, heads, qkv_bias=True, norm_layer=norm, drop_path=drop_path)  # type: ignore[arg-type]
         self.temporal_norm1 = norm(width)
         self.temporal_attn = Attention(width, heads, qkv_bias=True)
         self.temporal_fc = nn.Linear(width, width)
         self.temporal_drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
-    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+    def forward(self, x: Tensor, num_frames: int) -> Tensor:  # type: ignore[override]
         cls_B1C, rest = x[:, :1], x[:, 1:]
         rows = rest.unflatten(1, (-1, num_frames)).flatten(0, 1)  # a row a patch
         over_time = self.temporal_drop_path(self.temporal_attn(self.temporal_norm1(rows)))

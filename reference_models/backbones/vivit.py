@@ -41,7 +41,10 @@ class ViViT(nn.Module):
         self.pos_drop = nn.Identity()
         activation = partial(nn.GELU, approximate="tanh")
         self.blocks = nn.Sequential(
-            *(Block(width, heads, qkv_bias=True, norm_layer=norm, act_layer=activation) for _ in range(depth))
+            *(
+                Block(width, heads, qkv_bias=True, norm_layer=norm, act_layer=activation)  # type: ignore[arg-type]
+                for _ in range(depth)
+            )
         )
         self.norm = norm(width)
         for part in self.modules():

@@ -34,6 +34,7 @@ class VJepa2(nn.Module):
     def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
         self.feature_dim = width
+        self.axis_width = 2 * (width // heads // 3 // 2)  # of a head, for each of the three axes
         self.patch_embed = TubeletEmbedding(width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
@@ -50,7 +51,7 @@ class VJepa2(nn.Module):
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens, normalised, [B, N, C]; N is T/2 x H/16 x W/16."""
         grid = [size // side for size, side in zip(clips.shape[2:], TUBELET, strict=True)]
-        turns = angles(grid, self.blocks[0].attn.axis_width).to(clips)
+        turns = angles(grid, self.axis_width).to(clips)
         x_BNC = self.patch_embed(clips)
         for block in self.blocks:
             x_BNC = block(x_BNC, turns)
@@ -89,7 +90,6 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.axis_width = 2 * (width // heads // 3 // 2)
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 

@@ -37,8 +37,8 @@ class MomentumEncoder(nn.Module):
 
         Where a batch passes in several parts for want of memory the copy takes a step at each of them.
         """
-        slow = [*self.trunk.parameters(), *self.projection.parameters()]
-        fast = [*trunk.parameters(), *projection.parameters()]
+        slow: list[Tensor] = [*self.trunk.parameters(), *self.projection.parameters()]
+        fast: list[Tensor] = [*trunk.parameters(), *projection.parameters()]
         assert len(slow) == len(fast), "the copy is one of this network"
         torch._foreach_mul_(slow, self.momentum)
         torch._foreach_add_(slow, fast, alpha=1 - self.momentum)

@@ -152,7 +152,8 @@ class MapDecoder(nn.Module):
     def __init__(self, map_shape: tuple[int, ...], grid: tuple[int, int, int], width: int, num_values: int) -> None:
         super().__init__()
         channels, *axes = map_shape
-        factor = tuple(max(1, math.ceil(wanted / there)) for wanted, there in zip(grid, axes, strict=True))
+        frames, rows, columns = (max(1, math.ceil(wanted / there)) for wanted, there in zip(grid, axes, strict=True))
+        factor = frames, rows, columns
         self.grid = grid
         self.up = nn.ConvTranspose3d(channels, width, factor, factor)
         self.around = nn.Conv3d(width, width, 3, padding=1)
