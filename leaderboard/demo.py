@@ -41,7 +41,7 @@ def demo(
     commands = [
         ["shipped"],
         ["pretrain", RECIPE, "--out", str(checkpoint)],
-        ["submit", str(checkpoint)],
+        ["submit", str(checkpoint), "--again"],
         ["worker", "--until-idle", "--anchors", anchors],
     ]
     for words in commands:

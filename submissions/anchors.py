@@ -11,7 +11,7 @@ from bench.home import Home
 from reference_models.pretrain import pretrain, random_checkpoint
 from reference_models.recipes.supervised import mini_supervised
 from submissions.queue import Queue
-from submissions.schema import Submission
+from submissions.schema import Status, Submission
 
 Anchor = Literal["random", "supervised"]
 ANCHORS: tuple[Anchor, ...] = ("random", "supervised")
@@ -20,11 +20,14 @@ WORDS: dict[str, str] = {"random": "Random initialisation", "supervised": "Super
 
 
 def queue_missing(queue: Queue, architecture: str, suite: str, kinds: Sequence[Anchor]) -> list[Submission]:
-    """Queue an architecture's anchors where nobody asked for them yet; returns those that are new."""
+    """Queue an architecture's anchors where nobody asked for them yet, and those that failed; returns them."""
     added = []
     for kind in kinds:
         request = Submission(name=WORDS[kind], architecture=architecture, suite=suite, anchor=kind)
-        if queue.add(request)[1]:
+        entry, new = queue.add(request)
+        if entry.status == Status.FAILED:
+            queue.move(entry.id, Status.QUEUED)
+        if new or entry.status == Status.FAILED:
             added.append(request)
     return added
 

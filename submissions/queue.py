@@ -6,7 +6,7 @@ to the queue, up to a number of attempts. Two workers never hold the same one: a
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -51,7 +51,7 @@ class Queue:
     def claim(self, worker: str) -> Entry | None:
         """Take the oldest queued submission under a lease; None if none waits. First frees those whose lease ran out."""
         now = _now()
-        self._free_expired(now)
+        self._free(SUBMISSIONS.c.lease_until < now, now)
         oldest = (
             select(SUBMISSIONS.c.id)
             .where(SUBMISSIONS.c.status == Status.QUEUED)
@@ -205,13 +205,22 @@ class Queue:
                 select(func.count()).where(SUBMISSIONS.c.status.in_([Status.QUEUED, Status.RUNNING]))
             ).scalar_one()
 
-    def _free_expired(self, now: datetime) -> None:
-        expired = (SUBMISSIONS.c.status == Status.RUNNING) & (SUBMISSIONS.c.lease_until < now)
+    def holders(self) -> set[str]:
+        """The workers that hold a submission."""
+        with self._engine.connect() as db:
+            return set(db.scalars(select(SUBMISSIONS.c.worker).where(SUBMISSIONS.c.status == Status.RUNNING)))
+
+    def free_of(self, worker: str) -> None:
+        """Free what a worker holds that is known to be gone, without waiting for its lease to run out."""
+        self._free(SUBMISSIONS.c.worker == worker, _now())
+
+    def _free(self, lost: ColumnElement[bool], now: datetime) -> None:
+        held = (SUBMISSIONS.c.status == Status.RUNNING) & lost
         freed = {"worker": None, "lease_until": None, "changed": now}
         with self._engine.begin() as db:
             db.execute(
                 update(SUBMISSIONS)
-                .where(expired, SUBMISSIONS.c.attempts >= ATTEMPTS)
+                .where(held, SUBMISSIONS.c.attempts >= ATTEMPTS)
                 .values(
                     status=Status.FAILED,
                     note=f"The worker was lost {ATTEMPTS} times. See its log, then submit again with --again.",
@@ -220,7 +229,7 @@ class Queue:
             )
             db.execute(
                 update(SUBMISSIONS)
-                .where(expired)
+                .where(held)
                 .values(status=Status.QUEUED, note="The worker was lost; another attempt follows.", **freed)
             )
 

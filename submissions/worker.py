@@ -1,6 +1,7 @@
 """The worker: takes what waits in the queue, judges it, posts the result, queues missing anchors behind it.
 
-It may be killed at any moment: the lease runs out, another attempt finds the finished parts in the cache. A result that
+It may be killed at any moment: the next worker of this machine sees that it is gone, elsewhere the lease runs out, and another
+attempt finds the finished parts in the cache. A result that
 was written before the kill is found and posted, not computed again.
 """
 
@@ -49,7 +50,7 @@ class Worker:
         self._opened: dict[tuple[str, ClipSpec], dict[str, Videos]] = {}
 
     def run(self, *, until_idle: bool) -> int:
-        """Work until the queue is empty, or for ever. Returns how many submissions were judged.
+        """Work until nothing waits or is being judged, or for ever. Returns how many submissions were judged.
 
         Ctrl-C and SIGTERM give the submission back; nothing of its work is lost.
         """
@@ -63,7 +64,10 @@ class Worker:
                 if entry_ is not None:
                     self._serve(entry_)
                     judged += 1
-                elif until_idle:
+                elif gone := [name for name in self._queue.holders() if _is_gone(name)]:
+                    for name in gone:
+                        self._queue.free_of(name)
+                elif until_idle and not self._queue.waiting():
                     return judged
                 else:
                     time.sleep(POLL_S)
@@ -217,6 +221,20 @@ def _heartbeat(queue: Queue, entry_id: int, worker: str) -> Iterator[Callable[[]
     finally:
         over.set()
         thread.join()
+
+
+def _is_gone(worker: str) -> bool:
+    """Whether it was a process of this machine and is none any more. Of other machines the lease alone tells."""
+    host, _, pid = worker.rpartition(":")
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is somebody else's
+        return False
+    return False
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """The worker: every submission comes to one end, says which, and no kill loses or doubles a result."""
 
+import os
 import signal
+import socket
+import subprocess
 import threading
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -219,7 +222,54 @@ def test_no_anchors_follow_a_rejected_submission(queue, bench, work):
     assert len(queue.entries()) == 1
 
 
+def test_anchors_that_failed_are_tried_again_by_the_next_worker(queue, bench, work):
+    submit(queue)
+    bench.during = lambda **_: None
+    work(anchors=("random",)).run(until_idle=True)
+    anchor = queue.entries()[-1]
+    with queue._engine.begin() as db:
+        db.exec_driver_sql(f"UPDATE submission SET status = 'failed', attempts = 3 WHERE id = {anchor.id}")
+    assert work(anchors=("random",)).run(until_idle=True) == 1
+    assert queue.entry(anchor.id).status == Status.DONE
+
+
 # What goes wrong
+
+
+def held_by(engine, worker):
+    with engine.begin() as db:
+        db.exec_driver_sql(
+            f"UPDATE submission SET worker = '{worker}', status = 'running', attempts = 1, lease_until = '2999-01-01'"
+        )
+
+
+def test_what_a_killed_worker_of_this_machine_held_is_taken_at_once(queue, engine, bench, work):
+    entry = submit(queue)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    held_by(engine, f"{socket.gethostname()}:{gone.pid}")
+    assert work().run(until_idle=True) == 1
+    found = queue.entry(entry.id)
+    assert (found.status, found.attempts) == (Status.DONE, 2)
+
+
+@pytest.mark.parametrize("holder", [f"{socket.gethostname()}:{os.getpid()}", "elsewhere:4711"])
+def test_a_worker_that_is_to_stop_when_idle_waits_for_what_another_holds(
+    queue, engine, bench, work, monkeypatch, holder
+):
+    entry = submit(queue)
+    held_by(engine, holder)
+    waited = []
+
+    def wait(_seconds):
+        waited.append(queue.entry(entry.id).status)
+        if len(waited) == 3:
+            queue.move(entry.id, Status.DONE, result_id="0001-result")
+
+    monkeypatch.setattr(worker_module.time, "sleep", wait)
+    assert work().run(until_idle=True) == 0
+    assert waited == [Status.RUNNING] * 3
+    assert bench.judged == []
 
 
 def test_what_the_submitter_can_mend_is_rejected_with_the_sentence_and_not_tried_again(queue, engine, bench, work):
@@ -284,12 +334,27 @@ def test_a_stopped_worker_gives_its_submission_back_unharmed(queue, engine, benc
     assert queue.entry(entry.id).status == Status.DONE
 
 
+class WaitsForTheOtherError(Exception):
+    """In the place of sleep."""
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """A worker that is to stop when idle waits for another's submission: told by an exception."""
+
+    def wait(_seconds):
+        raise WaitsForTheOtherError
+
+    monkeypatch.setattr(worker_module.time, "sleep", wait)
+
+
 def hand_to_another(engine):
     """As if the lease had run out and another worker had claimed the submission."""
     with engine.begin() as db:
         db.exec_driver_sql("UPDATE submission SET worker = 'another', attempts = 2")
 
 
+@pytest.mark.usefixtures("waits")
 def test_a_worker_that_lost_its_lease_stops_and_touches_nothing(queue, engine, bench, work, monkeypatch):
     monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.01)
     entry = submit(queue)
@@ -302,13 +367,15 @@ def test_a_worker_that_lost_its_lease_stops_and_touches_nothing(queue, engine, b
         raise AssertionError("the lost worker went on")
 
     bench.during = lose
-    assert work().run(until_idle=True) == 1
+    with pytest.raises(WaitsForTheOtherError):
+        work().run(until_idle=True)
     found = queue.entry(entry.id)
     assert (found.status, found.attempts, found.result_id) == (Status.RUNNING, 2, None)
     assert lines(engine) == []
     queue.renew(entry.id, "another")
 
 
+@pytest.mark.usefixtures("waits")
 @pytest.mark.parametrize("end", ["done", "rejected", "broken"])
 def test_a_lease_lost_at_the_last_moment_posts_nothing_and_the_worker_lives_on(queue, engine, bench, work, end):
     def lose(*, kept, **_):
@@ -319,7 +386,8 @@ def test_a_lease_lost_at_the_last_moment_posts_nothing_and_the_worker_lives_on(q
 
     entry = submit(queue, 1)
     bench.during = lose
-    work().run(until_idle=True)
+    with pytest.raises(WaitsForTheOtherError):
+        work().run(until_idle=True)
     assert queue.entry(entry.id).status == Status.RUNNING
     assert lines(engine) == []
     queue.renew(entry.id, "another")
