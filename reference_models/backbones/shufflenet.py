@@ -8,12 +8,15 @@ Differs from the source:
 - the stem pools before its ReLU: the two commute, and the ReLU then works on an eighth of the map;
 - on a CPU the pooling and the depthwise convolutions run by other means to the same values (see `pool_stem` and
   `DepthwiseConv`): PyTorch's own backward passes for these two take longer than the rest of the network;
+- narrower than width 1.0 it stays in float32 on a CPU, whatever is asked: its layers are so small that going to bfloat16
+  and back costs more than it saves (docs/lab_notes.md);
 - widths 0.5 and 1.0 are ours to choose by a factory; at width 1.0 the first unit does not group its first
   convolution, at every other width it does. That is the source's quirk (it tests for 24 input channels), kept.
 
 Shapes: B clips, C channels, T H W frames, rows, columns; U frames, V rows, X columns of a depthwise output.
 """
 
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -45,6 +48,7 @@ class ShuffleNet(nn.Module):
 
     def __init__(self, width: float, *, quiet: bool = False) -> None:
         super().__init__()
+        self.gains_from_bf16 = width >= 1
         channels = int(STEM_CHANNELS * width)
         self.stem = Stem(channels)
         self.units: nn.ModuleDict = nn.ModuleDict()
@@ -63,9 +67,10 @@ class ShuffleNet(nn.Module):
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last map [B, feature_dim, T/16, H/32, W/32], sizes rounded up."""
-        x_BCTHW: Tensor = self.stem(clips.contiguous(memory_format=torch.channels_last_3d))
-        for unit in self.units.values():
-            x_BCTHW = unit(x_BCTHW)
+        with nullcontext() if clips.is_cuda or self.gains_from_bf16 else torch.autocast("cpu", enabled=False):
+            x_BCTHW: Tensor = self.stem(clips.contiguous(memory_format=torch.channels_last_3d))
+            for unit in self.units.values():
+                x_BCTHW = unit(x_BCTHW)
         return x_BCTHW
 
     def layers(self) -> dict[str, nn.Module]:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from reference_models.backbones import build
 from reference_models.backbones.shufflenet import (
     DepthwiseConv,
     ShuffleNet,
@@ -147,3 +148,15 @@ def test_the_smallest_clip_it_accepts_goes_through():
     assert net.accepts(16, 33, 33) is None
     with torch.inference_mode():
         assert net(torch.zeros(1, 3, 16, 33, 33)).shape == (1, 480)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("shufflenet_v1_x0_25", torch.float32), ("shufflenet_v1_x1", torch.bfloat16)]
+)
+def test_narrow_ones_stay_in_float32_where_bf16_costs_more_than_it_saves(name, kind):
+    net, clips = build(name).eval(), torch.randn(1, 3, 16, 48, 48)
+    with torch.inference_mode():
+        plain = net(clips)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert net.forward_features(clips).dtype == kind
+            assert torch.equal(net(clips), plain) == (kind is torch.float32)
