@@ -150,13 +150,11 @@ def test_the_smallest_clip_it_accepts_goes_through():
         assert net(torch.zeros(1, 3, 16, 33, 33)).shape == (1, 480)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("shufflenet_v1_x0_25", torch.float32), ("shufflenet_v1_x1", torch.bfloat16)]
-)
-def test_narrow_ones_stay_in_float32_where_bf16_costs_more_than_it_saves(name, kind):
+@pytest.mark.parametrize(("name", "stays"), [("shufflenet_v1_x0_25", True), ("shufflenet_v1_x1", False)])
+def test_narrow_ones_stay_in_float32_where_bf16_costs_more_than_it_saves(name, stays):
+    torch.manual_seed(0)
     net, clips = build(name).eval(), torch.randn(1, 3, 16, 48, 48)
     with torch.inference_mode():
         plain = net(clips)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert net.forward_features(clips).dtype == kind
-            assert torch.equal(net(clips), plain) == (kind is torch.float32)
+            assert torch.equal(net(clips), plain) == stays
