@@ -45,6 +45,9 @@ LOOPS = ("Loop", "Scan", "SequenceMap")
 MOST_BYTES = 2**31 - 1
 """What one protobuf message can hold."""
 
+OLDEST_OPSET = 7
+"""The first that onnxruntime promises to read."""
+
 MOST_NODES = 100_000
 """Operators, functions unfolded; the largest of our own exports has some thousand."""
 
@@ -155,15 +158,26 @@ def inspect(content: bytes, name: str) -> "onnx.ModelProto":
 
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(content)
+        with memory_for(len(content)):  # a part of two bytes takes some hundred in memory
+            model.ParseFromString(content)
     except Exception as error:  # protobuf's DecodeError
         raise ValueError(f"{name} is no ONNX file, or a damaged one. Export it again.") from error
     if not model.ir_version or not model.graph.node:
         raise ValueError(f"{name} is no ONNX file: it holds no graph.")
     own = {(function.domain, function.name) for function in model.functions}
-    if (count := _unfolded(model)) > MOST_NODES:
-        words = f"unfold to more than {MOST_NODES:,} operators" if count < inf else "call themselves"
-        raise ValueError(f"{name} has functions that {words}, so it is not run. Export it without functions.")
+    try:
+        count = _unfolded(model)
+    except RecursionError as error:
+        raise ValueError(f"{name} has functions nested too deeply to be run. Export it without functions.") from error
+    if count > MOST_NODES:
+        words = (
+            f"more than {MOST_NODES:,} operators, functions unfolded"
+            if count < inf
+            else "functions that call themselves"
+        )
+        raise ValueError(f"{name} has {words}, so it is not run. Export it without functions.")
+    if refusal := _of_another_time(model):
+        raise ValueError(f"{name} {refusal}")
     for node in _nodes(model):
         if node.op_type in LOOPS and node.domain in STANDARD:
             raise ValueError(
@@ -209,6 +223,8 @@ def _unfolded(model: "onnx.ModelProto") -> float:
     def count(nodes: "Iterable[onnx.NodeProto]") -> float:
         total = 0.0
         for node in nodes:
+            if total > MOST_NODES:
+                break
             own = (node.domain, node.op_type)
             if own in functions and own not in counts:
                 counts[own] = inf  # until it is known: whoever comes here again calls itself
@@ -219,6 +235,21 @@ def _unfolded(model: "onnx.ModelProto") -> float:
         return total
 
     return count(model.graph.node)
+
+
+def _of_another_time(model: "onnx.ModelProto") -> str | None:
+    """None, or why the edition of the standard it is written in is none that is read here."""
+    import onnx  # noqa: PLC0415  (an extra)
+
+    opsets = [entry.version for entry in model.opset_import if entry.domain in STANDARD]
+    newest = onnx.defs.onnx_opset_version()
+    if len(opsets) != 1 or not OLDEST_OPSET <= opsets[0] <= newest or model.ir_version > onnx.IR_VERSION:
+        said = " and ".join(map(str, opsets)) or "none"
+        return (
+            f"is written in opset {said}, IR version {model.ir_version}; opsets {OLDEST_OPSET} to {newest} are read, IR versions "
+            f"up to {onnx.IR_VERSION}. Export it with opset 18."
+        )
+    return None
 
 
 def _nodes(model: "onnx.ModelProto") -> "Iterator[onnx.NodeProto]":
@@ -260,6 +291,8 @@ def _session(content: bytes, name: str, device: torch.device) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # what goes wrong is raised
+    # a file may be a message and, by its fifth to eighth byte, onnxruntime's own format: what was looked through is read
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     providers: list[Any] = ["CPUExecutionProvider"]
     if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))

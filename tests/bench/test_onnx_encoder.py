@@ -206,10 +206,60 @@ def calling(functions):
 def test_functions_that_call_others_are_unfolded_unless_there_is_no_end_of_it():
     assert opened(calling([[None], [0, 0], [1, 1]])).encode(clips_of(100)).shape == (2, 3)
     doubling = [[None], *([at, at] for at in range(24))]
-    with pytest.raises(ValueError, match="unfold to more than 100,000 operators"):
+    with pytest.raises(ValueError, match="more than 100,000 operators, functions unfolded"):
         opened(calling(doubling))
+    with pytest.raises(ValueError, match="functions nested too deeply"):
+        opened(calling([[None], *([at] for at in range(3000))]))
     with pytest.raises(ValueError, match="functions that call themselves"):
         opened(calling([[1], [0]]))
+
+
+def dated(**changes):
+    """Written in another edition of the standard."""
+
+    def change(model):
+        model.ir_version = changes.get("ir", model.ir_version)
+        del model.opset_import[:]
+        model.opset_import.extend(helper.make_opsetid("", version) for version in changes.get("opsets", (18,)))
+
+    return changed(levels_file(), change)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (dated(opsets=(99,)), "written in opset 99, .*opsets 7 to .* are read"),
+        (dated(opsets=(1,)), "written in opset 1, "),
+        (dated(opsets=()), "written in opset none, "),
+        (dated(opsets=(18, 19)), "written in opset 18 and 19, "),
+        (dated(ir=99), "IR version 99; .*IR versions up to"),
+    ],
+)
+def test_a_file_of_another_time_is_told_what_is_read(content, words):
+    with pytest.raises(ValueError, match=words):
+        opened(content)
+
+
+def parts(count):
+    """So many operators without a name, two bytes each, as the end of the file's graph."""
+    length, size = 2 * count, b""
+    while length > 127:
+        size, length = size + bytes([length & 127 | 128]), length >> 7
+    return levels_file() + b"\x3a" + size + bytes([length]) + b"\x0a\x00" * count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux")
+def test_a_file_of_nothing_but_empty_parts_is_refused_before_it_takes_the_memory_they_would_need():
+    with pytest.raises(ValueError, match="more than 100,000 operators"):
+        opened(parts(200_000))
+    with pytest.raises(ValueError, match="no ONNX file, or a damaged one"):
+        opened(parts(20_000_000))
+
+
+def test_a_file_that_looks_like_onnxruntimes_own_format_too_is_read_as_the_message_that_was_looked_through():
+    content = b"\x12\x06..ORTM" + levels_file()  # a maker's name, which puts the mark where onnxruntime looks for it
+    assert content[4:8] == b"ORTM"
+    assert torch.equal(opened(content).encode(clips_of(90)), opened(levels_file()).encode(clips_of(90)))
 
 
 def test_a_loop_is_refused_since_the_file_does_not_show_how_long_it_computes():
