@@ -253,7 +253,9 @@ def test_what_a_killed_worker_of_this_machine_held_is_taken_at_once(queue, engin
     assert (found.status, found.attempts) == (Status.DONE, 2)
 
 
-@pytest.mark.parametrize("holder", [f"{socket.gethostname()}:{os.getpid()}", "elsewhere:4711"])
+@pytest.mark.parametrize(
+    "holder", [f"{socket.gethostname()}:{os.getpid()}", "elsewhere:4711"], ids=["one that lives", "one elsewhere"]
+)
 def test_a_worker_that_is_to_stop_when_idle_waits_for_what_another_holds(
     queue, engine, bench, work, monkeypatch, holder
 ):
