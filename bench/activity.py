@@ -112,12 +112,13 @@ def running(home: Home) -> list[Activity]:
             activity = Activity(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
             continue  # just replaced or half gone; it is read again in a moment
-        if time.time() - activity.updated < STALE_S and _alive(activity.pid):
+        if time.time() - activity.updated < STALE_S and is_alive(activity.pid):
             found.append(activity)
     return sorted(found, key=lambda activity: activity.started)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number on this machine, whoever's it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

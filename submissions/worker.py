@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from bench.activity import working
+from bench.activity import is_alive, working
 from bench.data import open_suite, suite_named
 from bench.home import Home
 from bench.progress import Shares
@@ -226,15 +226,7 @@ def _heartbeat(queue: Queue, entry_id: int, worker: str) -> Iterator[Callable[[]
 def _is_gone(worker: str) -> bool:
     """Whether it was a process of this machine and is none any more. Of other machines the lease alone tells."""
     host, _, pid = worker.rpartition(":")
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # it is somebody else's
-        return False
-    return False
+    return host == socket.gethostname() and pid.isdecimal() and not is_alive(int(pid))
 
 
 @contextmanager
