@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from reference_models.backbones.accepted import exactly, multiples
 from reference_models.backbones.transformers_name import FIELDS, Spec, spec_named
-from reference_models.backbones.videomae import Positions
+from reference_models.backbones.videomae import Positions, counted_through
 
 LARGEST_GRID = 64
 """Rows and columns of tokens up to which V-JEPA 2's tokens are numbered."""
@@ -52,6 +52,11 @@ class HubEncoder(nn.Module):
             return exactly(f"{spec.family} of transformers", clip, spec.frames, spec.size)
         return multiples(f"{spec.family} of transformers", clip, spec.tubelet, spec.patch)
 
+    def grid(self, clips: Tensor) -> tuple[int, int, int]:
+        """Tokens over time, rows and columns."""
+        spec = self.spec
+        return clips.shape[2] // spec.tubelet, clips.shape[3] // spec.patch, clips.shape[4] // spec.patch
+
     def run(self, blocks: Iterable[nn.Module], x_BNC: Tensor, *places: Tensor) -> Tensor:
         """The tokens after the stem through every block."""
         x_BNC = self.stem(x_BNC)
@@ -69,7 +74,7 @@ class FromVideoMAE(HubEncoder):
         clip = {"image_size": spec.patch, "num_frames": spec.tubelet}  # of the library's table of sines, unused
         model = _model("VideoMAE", spec, use_mean_pooling=spec.norm != "tokens", **clip)
         self.embeddings, self.encoder, self.layernorm = model.embeddings, model.encoder, model.layernorm
-        self.positions = Positions()
+        self.positions = Positions(counted_through)
         self.fc_norm = nn.LayerNorm(spec.width) if spec.norm == "pooled" else nn.Identity()
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -80,7 +85,7 @@ class FromVideoMAE(HubEncoder):
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens [B, N, C]; N is T/2 x H/16 x W/16 with the usual tubelets."""
         tokens_BNC = self.embeddings.patch_embeddings.projection(clips).flatten(2).transpose(1, 2)
-        x_BNC = self.run(self.encoder.layer, self.positions(tokens_BNC))
+        x_BNC = self.run(self.encoder.layer, self.positions(tokens_BNC, self.grid(clips)))
         return x_BNC if self.layernorm is None else self.layernorm(x_BNC)
 
 
@@ -136,15 +141,11 @@ class FromVJepa2(HubEncoder):
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens, normalised, [B, N, C]."""
-        frames, rows, columns = (torch.arange(n, device=clips.device) for n in self._grid(clips))
+        frames, rows, columns = (torch.arange(n, device=clips.device) for n in self.grid(clips))
         places = (frames[:, None, None] * LARGEST_GRID + rows[:, None]) * LARGEST_GRID + columns
         x_BNC = self.encoder.embeddings(clips.transpose(1, 2))
         last: Tensor = self.encoder.layernorm(self.run(self.encoder.layer, x_BNC, places.reshape(1, -1)))
         return last
-
-    def _grid(self, clips: Tensor) -> tuple[int, int, int]:
-        spec = self.spec
-        return clips.shape[2] // spec.tubelet, clips.shape[3] // spec.patch, clips.shape[4] // spec.patch
 
 
 NETS: dict[str, type[HubEncoder]] = {

@@ -3,15 +3,19 @@
 Source: Tong et al., "VideoMAE", NeurIPS 2022; MCG-NJU/VideoMAE at 14ef8d8, modeling_finetune.py (CC-BY-NC: written from
 the specification). State-dict keys are those of the source's finetuning model, without its head.
 
-Positions are a fixed table of sines over all tokens, computed for the clip at hand and no part of the weights: any
-clip of whole tubelets is taken. Queries and values have a bias, keys have none. The feature is the mean over tokens,
+Positions are a fixed table of sines, computed for the clip at hand and no part of the weights: any clip of whole tubelets is
+taken. The source counts the tokens through, so that the neighbour above stands a row's length away and that in the next frames
+a whole picture's. Queries and values have a bias, keys have none. The feature is the mean over tokens,
 then a LayerNorm (`fc_norm`), which a pretraining checkpoint does not have: there it is fresh.
 
-`videomae_vit_mini` is ours: narrow, and with patches of 8 pixels, so that a frame of 56 pixels has as many positions
-(7 x 7) as the source's patches leave of one of 112.
+`videomae_vit_mini` is ours: narrow, with patches of 8 pixels, so that a frame of 56 pixels has as many positions (7 x 7) as
+the source's patches leave of one of 112; and with positions that tell frame, row and column apart. With the source's it did not
+find the neighbours of a tubelet in 12,000 clips of `mini-videomae`, with these in 3,000 (docs/lab_notes.md).
 
 Shapes: B clips, N tokens, K of them visible, C channels, H heads, D channels of a head.
 """
+
+from collections.abc import Callable
 
 import torch
 from timm.layers import Mlp
@@ -23,6 +27,36 @@ from reference_models.backbones.accepted import multiples
 TUBELET = (2, 16, 16)
 """Frames, rows and columns of a token."""
 
+Grid = tuple[int, int, int]
+"""Tokens over time, rows and columns."""
+
+Table = Callable[[Grid, int], Tensor]
+"""From grid and width to positions [N, C]."""
+
+
+def counted_through(grid: Grid, width: int) -> Tensor:
+    """The source's positions: of the token's number, by time, row, column."""
+    num_tokens = grid[0] * grid[1] * grid[2]
+    return sines(torch.arange(num_tokens, dtype=torch.float64, device="cpu"), width)
+
+
+def axis_by_axis(grid: Grid, width: int) -> Tensor:
+    """Ours: a quarter of the channels for the place in time, and half of the others each for row and column.
+
+    Waves are 6 to 630 tokens long, since an axis has no more of them.
+    """
+    places = torch.meshgrid(*(torch.arange(size, dtype=torch.float64, device="cpu") for size in grid), indexing="ij")
+    frame, row = width // 4, width * 3 // 8
+    widths = (frame, row, width - frame - row)
+    return torch.cat([sines(at.flatten(), part, longest=100) for at, part in zip(places, widths, strict=True)], dim=1)
+
+
+def sines(position: Tensor, width: int, longest: int = 10_000) -> Tensor:
+    """Of every position [N] sines on even, cosines on odd channels [N, C], of position / longest^(2 (c // 2) / C)."""
+    channel = torch.arange(width, dtype=torch.float64, device="cpu")
+    angle_NC = position[:, None] / longest ** (2 * (channel // 2) / width)
+    return torch.where(channel % 2 == 0, angle_NC.sin(), angle_NC.cos())
+
 
 class VideoMAE(nn.Module):
     """Clips to one feature a clip.
@@ -32,14 +66,22 @@ class VideoMAE(nn.Module):
         heads: Of the attention.
         depth: Number of blocks.
         tubelet: Frames, rows and columns of a token.
+        table: Where a token is.
     """
 
-    def __init__(self, width: int, heads: int, depth: int = 12, tubelet: tuple[int, int, int] = TUBELET) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        depth: int = 12,
+        tubelet: tuple[int, int, int] = TUBELET,
+        table: Table = counted_through,
+    ) -> None:
         super().__init__()
         self.feature_dim = width
         self.tubelet = tubelet
         self.patch_embed = TubeletEmbedding(width, tubelet)
-        self.positions = Positions()
+        self.positions = Positions(table)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.fc_norm = nn.LayerNorm(width, eps=1e-6)
         for part in self.modules():
@@ -55,18 +97,23 @@ class VideoMAE(nn.Module):
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The last tokens [B, N, C]; N is T/2 x H/16 x W/16, or as the tubelet says."""
-        x_BNC = self.positions(self.patch_embed(clips))
+        x_BNC = self._embedded(clips)
         for block in self.blocks:
             x_BNC = block(x_BNC)
         return x_BNC
 
     def forward_visible(self, clips: Tensor, visible_BK: Tensor) -> Tensor:
         """The last tokens [B, K, C] where only the tokens of these numbers are shown to the network."""
-        x_BNC = self.positions(self.patch_embed(clips))
+        x_BNC = self._embedded(clips)
         x_BKC = x_BNC.gather(1, visible_BK[:, :, None].expand(-1, -1, self.feature_dim))
         for block in self.blocks:
             x_BKC = block(x_BKC)
         return x_BKC
+
+    def _embedded(self, clips: Tensor) -> Tensor:
+        frames, rows, columns = (whole // part for whole, part in zip(clips.shape[2:], self.tubelet, strict=True))
+        embedded_BNC: Tensor = self.positions(self.patch_embed(clips), (frames, rows, columns))
+        return embedded_BNC
 
     def layers(self) -> dict[str, nn.Module]:
         """The modules whose outputs are the layers, in the order in which they run."""
@@ -90,18 +137,14 @@ class TubeletEmbedding(nn.Module):
 
 
 class Positions(nn.Module):
-    """Adds the table of sines."""
+    """Adds where each token of a grid is."""
 
-    def forward(self, x_BNC: Tensor) -> Tensor:
-        return x_BNC + sines(*x_BNC.shape[1:]).to(x_BNC)
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self.table = table
 
-
-def sines(num_tokens: int, width: int) -> Tensor:
-    """The position table [N, C]: sines on even, cosines on odd channels, of position / 10000^(2 (c // 2) / C)."""
-    channel = torch.arange(width, dtype=torch.float64, device="cpu")
-    position = torch.arange(num_tokens, dtype=torch.float64, device="cpu")
-    angle_NC = position[:, None] / 10000 ** (2 * (channel // 2) / width)
-    return torch.where(channel % 2 == 0, angle_NC.sin(), angle_NC.cos())
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        return x_BNC + self.table(grid, x_BNC.shape[2]).to(x_BNC)
 
 
 class Block(nn.Module):
@@ -141,8 +184,8 @@ class Attention(nn.Module):
 
 
 def videomae_vit_mini() -> VideoMAE:
-    """Ours: 0.8 M parameters, 128 features, 4 blocks, patches of 8 pixels."""
-    return VideoMAE(width=128, heads=4, depth=4, tubelet=(2, 8, 8))
+    """Ours: 0.8 M parameters, 128 features, 4 blocks, patches of 8 pixels, positions axis by axis."""
+    return VideoMAE(width=128, heads=4, depth=4, tubelet=(2, 8, 8), table=axis_by_axis)
 
 
 def videomae_vit_s() -> VideoMAE:

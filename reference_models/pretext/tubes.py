@@ -52,6 +52,19 @@ def cannot_hide(clip_THW: tuple[int, int, int], tubelet: Tubelet, ratio: float) 
     return None
 
 
+def drawn_of(tubelet: Tubelet, shrink: int) -> Tubelet:
+    """What is drawn of a tubelet, with so many times fewer rows and columns."""
+    frames, rows, columns = tubelet
+    return frames, rows // shrink, columns // shrink
+
+
+def cannot_draw(tubelet: Tubelet, shrink: int) -> str | None:
+    """None if a drawing so many times smaller has whole pixels, else what is wrong, as a sentence."""
+    if any(side % shrink for side in tubelet[1:]):
+        return f"tubelets of {times(tubelet)} cannot be drawn {shrink} times smaller; take a divisor."
+    return None
+
+
 def times(sizes: tuple[int, ...]) -> str:
     """`16 x 56 x 56`."""
     return " x ".join(map(str, sizes))

@@ -13,6 +13,7 @@ Differs from the source (tubes.py has more):
 Shapes: B clips, N tubelets, K of them visible, M hidden, C channels, V values (pixels x colours) of a tubelet.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,12 +26,15 @@ from torch import Tensor, nn
 from bench.schema import ClipSpec
 from bench.video.sampling import random_start
 from reference_models.added import added
-from reference_models.backbones.videomae import Block, VideoMAE, sines
+from reference_models.backbones.videomae import Block, Grid, VideoMAE
+from reference_models.pretext.drawing import shrunk
 from reference_models.pretext.tubes import (
     Over,
+    cannot_draw,
     cannot_hide,
     draw_mask,
     drawing_error,
+    drawn_of,
     grid_of,
     hidden_tubes,
     to_draw,
@@ -52,6 +56,10 @@ class TubeMasking:
 
     over: Over = added("tubelet")
     """What the pixels to be drawn are standardised over."""
+
+    shrink: int = added(1)
+    """The drawing has so many times fewer rows and columns than the clip, its pixels being means (ours): what a small network
+    cannot know of a place, its grain, is then not asked for."""
 
     @property
     def words(self) -> str:
@@ -90,7 +98,9 @@ class TubeMasking:
                 "shown. Take videomae_vit_b, videomae_vit_s or videomae_vit_mini; for backbones that give a map there are "
                 "the recipes mini-videomae-map and paper-videomae-map."
             )
-        return cannot_hide((clip.num_frames, clip.size, clip.size), trunk.tubelet, self.ratio)
+        return cannot_draw(trunk.tubelet, self.shrink) or cannot_hide(
+            (clip.num_frames, clip.size, clip.size), trunk.tubelet, self.ratio
+        )
 
     def choose_frames(self, num_frames: int, clip: ClipSpec, rng: np.random.Generator) -> NDArray[np.int64]:
         """One clip from a random place."""
@@ -104,8 +114,9 @@ class TubeMasking:
         """The decoder. What of the trunk has no part in the task is frozen."""
         assert isinstance(trunk, VideoMAE), "refused otherwise"
         trunk.fc_norm.requires_grad_(False)
-        frames, rows, columns = trunk.tubelet
-        return Decoder(trunk.feature_dim, trunk.feature_dim // 2, self.depth, 3 * frames * rows * columns)
+        grid = grid_of((clip.num_frames, clip.size, clip.size), trunk.tubelet)
+        drawn = math.prod(drawn_of(trunk.tubelet, self.shrink))
+        return Decoder(trunk, grid, self.depth, 3 * drawn)
 
     def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error over the hidden tubelets; almost 1 is that of a grey drawing."""
@@ -115,7 +126,8 @@ class TubeMasking:
         hidden_BN = hidden_tubes(batch["mask"], grid_of((frames, rows, columns), trunk.tubelet), self.ratio)
         visible_BK, hidden_BM = (where.nonzero()[:, 1].view(len(where), -1) for where in (~hidden_BN, hidden_BN))
         drawn_BMV = head(trunk.forward_visible(clips_BCTHW, visible_BK), visible_BK, hidden_BM)
-        target_BNV = to_draw(clips_BCTHW.float(), trunk.tubelet, self.over)
+        drawn = drawn_of(trunk.tubelet, self.shrink)
+        target_BNV = to_draw(shrunk(clips_BCTHW.float(), self.shrink), drawn, self.over)
         return drawing_error(drawn_BMV, target_BNV[hidden_BN].view(drawn_BMV.shape))
 
 
@@ -123,16 +135,20 @@ class Decoder(nn.Module):
     """From the tokens that were seen to the pixels that were not.
 
     Args:
-        trunk_width: Channels of the tokens.
-        width: Channels of the decoder.
-        depth: Its blocks.
+        trunk: Whose tokens it is shown; it is half as wide, and tells places apart as the trunk does.
+        grid: Tubelets of the clip over time, rows and columns.
+        depth: Blocks.
         num_values: To draw of a tubelet.
     """
 
-    def __init__(self, trunk_width: int, width: int, depth: int, num_values: int) -> None:
+    places_NC: Tensor
+
+    def __init__(self, trunk: VideoMAE, grid: Grid, depth: int, num_values: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(trunk_width, eps=1e-6)
-        self.narrow = nn.Linear(trunk_width, width, bias=False)
+        width = trunk.feature_dim // 2
+        self.register_buffer("places_NC", trunk.positions.table(grid, width).float(), persistent=False)
+        self.norm = nn.LayerNorm(trunk.feature_dim, eps=1e-6)
+        self.narrow = nn.Linear(trunk.feature_dim, width, bias=False)
         self.mask_token = nn.Parameter(torch.empty(width))
         self.blocks = nn.ModuleList(Block(width, max(1, width // HEAD_WIDTH)) for _ in range(depth))
         self.last_norm = nn.LayerNorm(width, eps=1e-6)
@@ -147,7 +163,7 @@ class Decoder(nn.Module):
     def forward(self, seen_BKC: Tensor, visible_BK: Tensor, hidden_BM: Tensor) -> Tensor:
         """Values [B, M, V] of the hidden tubelets, in the order of their numbers."""
         seen_BKC = self.narrow(self.norm(seen_BKC))
-        places_NC = sines(visible_BK.shape[1] + hidden_BM.shape[1], seen_BKC.shape[2]).to(seen_BKC)
+        places_NC = self.places_NC.to(seen_BKC)
         x_BNC = torch.cat(
             [seen_BKC + places_NC[visible_BK], self.mask_token.to(seen_BKC) + places_NC[hidden_BM]], dim=1
         )

@@ -13,7 +13,7 @@ from reference_models.backbones import BACKBONES, build, parse
 from reference_models.backbones.swin import ExactAttention, Swin
 from reference_models.backbones.temporal_conv import TemporalConv
 from reference_models.backbones.videomae import Block as VideoMAEBlock
-from reference_models.backbones.videomae import sines
+from reference_models.backbones.videomae import axis_by_axis, counted_through
 from reference_models.counts import TABLE_10, accepted_clips, count
 
 PARAMETERS = {
@@ -338,11 +338,27 @@ def test_the_two_eighteen_layer_networks_differ_in_the_second_convolution_of_the
 
 
 def test_positions_are_the_sines_of_the_definition() -> None:
-    table = sines(5, 6)
+    table = counted_through((1, 1, 5), 6)
     for position in range(5):
         for channel in range(6):
             angle = torch.tensor(position / 10000 ** (2 * (channel // 2) / 6), dtype=torch.float64)
             assert table[position, channel] == (angle.sin() if channel % 2 == 0 else angle.cos())
+    assert torch.equal(counted_through((2, 3, 4), 6)[5:10], counted_through((1, 1, 10), 6)[5:])
+
+
+def test_positions_axis_by_axis_tell_frame_row_and_column_in_channels_of_their_own() -> None:
+    table = axis_by_axis((2, 3, 5), 16).view(2, 3, 5, 16)
+    frame, row, column = table.split((4, 6, 6), dim=3)
+    assert torch.equal(frame, frame[:, :1, :1].expand_as(frame))
+    assert torch.equal(row, row[:1, :, :1].expand_as(row))
+    assert torch.equal(column, column[:1, :1].expand_as(column))
+    for axis, part in ((1, row), (2, column)):
+        line = part.movedim(axis, 0)[:, 0, 0]
+        for position in range(len(line)):
+            for channel in range(6):
+                angle = torch.tensor(position / 100 ** (2 * (channel // 2) / 6), dtype=torch.float64)
+                assert line[position, channel] == (angle.sin() if channel % 2 == 0 else angle.cos())
+    assert len(table.flatten(0, 2).unique(dim=0)) == 30
 
 
 def test_a_videomae_block_is_timms_block_with_zero_key_bias() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from bench.encoder import normalise
 from bench.schema import ClipSpec, Normalisation
 from reference_models.backbones import build
-from reference_models.backbones.videomae import VideoMAE, sines
+from reference_models.backbones.videomae import VideoMAE, axis_by_axis, counted_through
 from reference_models.pretext.tubes import draw_mask, hidden_tubes, to_draw, tubelets
 from reference_models.pretext.videomae import TubeMasking
 from reference_models.pretext.videomae_map import TubePainting, painted_over
@@ -174,6 +174,34 @@ def test_the_loss_is_that_of_a_slow_loop_over_the_hidden_tubelets():
     assert numbers["explained"].item() == pytest.approx(1 - np.sum(errors) / np.sum(energies), abs=1e-4)
 
 
+def test_a_smaller_drawing_asks_for_means_of_squares_in_the_networks_own_colours():
+    task, net, batch = TubeMasking(ratio=0.75, over="nothing", shrink=4), tiny(), batch_of(2)
+    head = task.build_head(net, CLIP)
+    found, _ = task.loss(net, head, batch)
+
+    clips, hidden_BN = batch["clips"][:, 0], hidden_tubes(batch["mask"], GRID, 0.75)
+    visible, hidden = (where.nonzero()[:, 1].view(2, -1) for where in (~hidden_BN, hidden_BN))
+    drawn = head(net.forward_visible(clips, visible), visible, hidden).detach().double().numpy()
+    assert drawn.shape == (2, 48, 2 * 2 * 2 * 3)
+    errors = []
+    for video in range(2):
+        means = clips[video].double().numpy().reshape(3, 8, 8, 4, 8, 4).mean((3, 5))
+        for at, place in enumerate(hidden[video].tolist()):
+            t, h, w = (2 * (place // 16), 2 * (place // 4 % 4), 2 * (place % 4))
+            target = means[:, t : t + 2, h : h + 2, w : w + 2].transpose(1, 2, 3, 0).ravel()
+            errors.append(((drawn[video, at] - target) ** 2).mean())
+    assert found.item() == pytest.approx(sum(errors) / len(errors), rel=1e-4)
+    assert "cannot be drawn 3 times smaller" in TubeMasking(shrink=3).refusal(net, CLIP)
+
+
+def test_a_decoder_tells_places_apart_as_its_trunk_does():
+    for table in (counted_through, axis_by_axis):
+        net = VideoMAE(width=64, heads=2, depth=1, tubelet=TUBELET, table=table)
+        head = TubeMasking().build_head(net, CLIP)
+        torch.testing.assert_close(head.places_NC, table(GRID, 32).float())
+        assert "places_NC" not in head.state_dict()
+
+
 @pytest.mark.parametrize("kind", ["transformer", "map"])
 def test_a_grey_drawing_has_the_loss_that_is_named_as_chance(kind):
     net = tiny() if kind == "transformer" else TinyMap()
@@ -218,7 +246,7 @@ def test_tokens_keep_the_places_that_they_have_in_the_whole_clip():
     net, clips = tiny().eval(), torch.randn(1, 3, 8, 32, 32)
     net.blocks = nn.ModuleList()
     visible = torch.tensor([[3, 17, 60]])
-    expected = net.patch_embed(clips)[:, visible[0]] + sines(64, 64)[visible[0]]
+    expected = net.patch_embed(clips)[:, visible[0]] + counted_through((4, 4, 4), 64)[visible[0]]
     torch.testing.assert_close(net.forward_visible(clips, visible), expected, check_dtype=False)
 
 
