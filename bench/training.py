@@ -193,8 +193,8 @@ def train(
         ranks: The processes that share this training; `make_batch` gives this process's share.
 
     Raises:
-        ValueError: If the loss is not finite (naming step and videos), if the state belongs to another training, or if
-            the disk is full.
+        ValueError: If the loss is not finite (naming step and videos), if the state belongs to another training
+            or does not fit the module, or if the disk is full.
     """
     keep_large_buffers()
     module.to(device, memory_format=torch.channels_last_3d).train()  # type: ignore[call-overload]
@@ -419,6 +419,7 @@ def _resume(run: _Run, kept: Kept) -> int:
             f"{kept.folder} holds the state of another training: other settings, data or code. "
             "Give another folder, or delete this one to start anew."
         )
+    _refuse_misfits(run.module, tensors, kept.folder)
     run.module.load_state_dict(_below("module/", tensors))
     for name, parameter in run.module.named_parameters():
         if slots := _below(f"optimiser/{name}/", tensors):
@@ -430,6 +431,28 @@ def _resume(run: _Run, kept: Kept) -> int:
     run.columns.update({name: values.tolist() for name, values in _below("log/", tensors).items()})
     remove_old_halves(kept.folder)
     return int(metadata["step"])
+
+
+def _refuse_misfits(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Before anything is loaded: the code of a network or head may have changed under settings that did not."""
+    found = {name: list(tensor.shape) for name, tensor in tensors.items() if not name.startswith("log/")}
+    wanted = {f"module/{name}": list(tensor.shape) for name, tensor in module.state_dict().items()}
+    parameters = {name: list(parameter.shape) for name, parameter in module.named_parameters()}
+    for slot in _below("optimiser/", tensors):  # which there are is the optimiser's affair
+        parameter, _, kind = slot.rpartition("/")
+        if parameter in parameters:
+            wanted[f"optimiser/{slot}"] = [] if kind == "step" else parameters[parameter]
+    misfits = [
+        f"{name} is {found.get(name, 'missing')}, wanted {wanted.get(name, 'nowhere')}"
+        for name in wanted | found
+        if found.get(name) != wanted.get(name)
+    ]
+    if misfits:
+        more = f"; and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        raise ValueError(
+            f"{folder} holds the state of a network or head whose code has changed since: {'; '.join(misfits[:3])}{more}. "
+            "Delete that folder, and the training starts anew."
+        )
 
 
 def remove_old_halves(folder: Path) -> None:

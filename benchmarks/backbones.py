@@ -40,6 +40,7 @@ from torchvision.models.video.resnet import BasicBlock, BasicStem, Conv3DSimple,
 from bench.encoder import normalise
 from bench.forward import arithmetic, lay_out
 from bench.schema import Normalisation
+from benchmarks.processor import computes_in_bf16
 from reference_models.backbones import BACKBONES, build, parse
 from reference_models.backbones.mvit import block_settings
 from reference_models.backbones.shufflenet import DepthwiseConv
@@ -220,12 +221,6 @@ def without_head(net: Any) -> nn.Module:
     setattr(net, "head" if hasattr(net, "head") else "fc", nn.Identity())
     trunk: nn.Module = net.eval()
     return trunk
-
-
-def computes_in_bf16() -> bool:
-    """Whether this processor has instructions for bfloat16."""
-    can = torch.cpu.get_capabilities()
-    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
 def line(rows: list[dict[str, Any]], name: str) -> str:

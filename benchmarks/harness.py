@@ -1,6 +1,6 @@
-"""The sweep over noises, probe, retrieval, CKA and memory, in one run with the bare model and with what others do.
+"""The sweep over noises beside the bare model and beside what one would first write; its memory, and how it grows.
 
-    python -m benchmarks.harness [--quick] [--json] [--models NAME,NAME] [--precisions bf16,fp32] [--parts sweep,probe,...]
+    python -m benchmarks.harness [--quick] [--json] [--models NAME,NAME] [--precisions bf16,fp32] [--parts sweep,memory,growth]
 
 In every round each arm has its turn, so that a busy machine slows all of them alike; times are processor time of the process
 (all its threads), the smallest of the rounds.
@@ -14,26 +14,17 @@ one of the study's table of networks, twice as wide. Arms, 21 conditions on the 
 - straightforward: for every condition decode the whole file anew, noise frame by frame in NumPy, Pillow's resize, fp32 in the
   usual layout, batches of 8. Over bare, it is what a harness could gain at most that computes the same forward pass.
 
-Probe: all strengths of the suites on real videos, on a training set of the size of UCF101's, against scikit-learn's
-LogisticRegression, its tolerance tightened until its objective is within 1e-7 of ours or below; only the run that gets there counts.
-Once on features whose spread falls over their principal axes, as it does in networks, and once on even ones. Retrieval: the 50
-nearest for UCF101's test videos among its training videos, against torch, scikit-learn, and faiss where it is installed. On one thread.
-
-CKA: ours against Grams taken in the hook and kept in float32 (the fastest peer's way, right where nothing is extreme) and
-against outputs kept by reference (two peers' way, wrong under an in-place ReLU), all against float64. Memory: the sweep of a
-data set as large as UCF101's test split, with 1920 features, in a process of its own. Growth: time a clip at three sizes.
+Memory: the sweep of a data set as large as UCF101's test split, with 1920 features, in a process of its own. Growth: time a
+clip at three sizes.
 """
 
 import argparse
-import json
 import multiprocessing
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,36 +33,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.special import logsumexp
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bench.cache import Cache
 from bench.encoder import TorchEncoder, normalise
 from bench.estimate import peak_bytes
 from bench.forward import Reader, arithmetic, lay_out, one_thread, sweep, trunk_reader
-from bench.guesses import Grams
 from bench.schema import CLEAN, ClipSpec, Condition, Normalisation
 from bench.stages.case import Case
-from bench.stages.cka import module_grams
-from bench.stages.logistic import LogisticProblem
-from bench.stages.retrieval import nearest
-from bench.statistics.similarity import similarity_map
 from bench.suites.mini_v1 import LOCAL_TEMPLATE
 from bench.suites.protocol import DatasetProtocol
-from bench.suites.ucf101_v1 import UCF101_V1
 from bench.training import keep_large_buffers
 from bench.video.clips import Clips
 from bench.video.frame_store import build_store
 from bench.video.index import Dataset, Video, VideoSet
 from bench.video.sampling import spread_clips
+from benchmarks.arms import Arm, Row, in_turns, show, words
+from benchmarks.processor import computes_in_bf16
 from reference_models.backbones import build
 
-Arm = Callable[[], object]
-Row = dict[str, Any]
 Precision = Literal["fp32", "bf16"]
 
 SPEC = ClipSpec()
@@ -81,9 +61,9 @@ PROMISES = {
     "r2plus1d_10": {"noise at input": 1.10, "noise at source": 1.15},
     "shufflenet_v1_x2": {"noise at input": 1.30, "noise at source": 1.80},
 }
-PARTS = ("sweep", "probe", "retrieval", "cka", "memory", "growth")
-UCF101 = (9537, 3783, 101)
-"""Training videos, test videos and classes of its first split."""
+PARTS = ("sweep", "memory", "growth")
+TEST_VIDEOS = 3783
+"""Of UCF101's first split."""
 
 
 def conditions(position: str, count: int) -> list[Condition]:
@@ -126,17 +106,6 @@ def case_of(module: nn.Module, clips: Any, cache: Path, width: int, precision: P
     encoder = TorchEncoder(module, name="timed", feature_dim=width)
     nothing = torch.device("cpu"), lambda _words, _share: None
     return Case(encoder, suite, dataset, clips, Cache(cache), cache, *nothing, lambda: module, None)
-
-
-def in_turns(arms: Mapping[str, Arm], rounds: int) -> dict[str, float]:
-    """Processor seconds of each arm: the smallest of the rounds, after one small call that warms up."""
-    best = dict.fromkeys(arms, float("inf"))
-    for _ in range(rounds):
-        for name, arm in arms.items():
-            started = time.process_time()
-            arm()
-            best[name] = min(best[name], time.process_time() - started)
-    return best
 
 
 def bare(module: nn.Module, batches: Sequence[Tensor], precision: Precision) -> None:
@@ -185,11 +154,6 @@ def straightforward(module: nn.Module, clips: Clips, some: Sequence[Condition]) 
                 module(torch.from_numpy(np.ascontiguousarray(np.stack(batch[at : at + 8]), dtype=np.float32)))
 
 
-def computes_bf16() -> bool:
-    """Whether the processor multiplies in bf16; else torch only imitates it, many times slower."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 def sweeping(name: str, precision: Precision, clips: Clips, folder: Path, count: int, rounds: int) -> list[Row]:
     """One model in one precision, all arms."""
     torch.manual_seed(0)
@@ -225,185 +189,6 @@ def sweeping(name: str, precision: Precision, clips: Clips, folder: Path, count:
     return [
         {"what": f"sweep {name} {precision}", "arm": arm, "ms_a_clip": 1e3 * seconds / len(ids) / share.get(arm, count)}
         for arm, seconds in times.items()
-    ]
-
-
-def learnt_from(
-    num_videos: int, width: int, classes: int, fall: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Standardised features of overlapping classes, whose spread along the n-th principal axis is about n^-fall, and labels."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(classes, size=num_videos)
-    values = 0.15 * rng.normal(size=(classes, width))[labels] + rng.normal(size=(num_videos, width))
-    values = values * np.arange(1.0, width + 1) ** -fall @ np.linalg.qr(rng.normal(size=(width, width)))[0]
-    return (values - values.mean(axis=0)) / values.std(axis=0), labels
-
-
-def probing(num_videos: int, width: int, fall: float) -> list[Row]:
-    """All strengths, ours and scikit-learn's, at the same objective."""
-    classes = UCF101[2]
-    features, labels = learnt_from(num_videos, width, classes, fall)
-
-    def objective(weights_DK: NDArray[np.float64], bias_K: NDArray[np.float64], strength: float) -> float:
-        said = features @ weights_DK + bias_K
-        losses = logsumexp(said, axis=1) - said[np.arange(num_videos), labels]
-        return float(losses.mean() + strength / 2 * (weights_DK**2).sum())
-
-    settings = UCF101_V1.linear_probe
-    what, problem, spent, above = f"probe, spread n^-{fall:g}", LogisticProblem(features, labels, classes), 0.0, 0.0
-    started = time.process_time()
-    fits = [problem.solve(strength, settings.tolerance) for strength in settings.strengths]
-    ours = time.process_time() - started
-    for strength, (weights_DK, bias_K) in zip(settings.strengths, fits, strict=True):
-        own = objective(weights_DK, bias_K, strength)
-        for tolerance in (1e-5, 1e-6, 1e-7, 1e-8):
-            started = time.process_time()
-            peer = LogisticRegression(C=1 / (strength * num_videos), tol=tolerance, max_iter=10_000).fit(
-                features, labels
-            )
-            took, theirs = time.process_time() - started, objective(peer.coef_.T, peer.intercept_, strength)
-            if theirs <= own + 1e-7:
-                break
-        spent, above = spent + took, max(above, own - theirs)
-    return [
-        {"what": what, "arm": "ours", "ms": 1e3 * ours, "objective_above": above},
-        {"what": what, "arm": "scikit-learn", "ms": 1e3 * spent},
-    ]
-
-
-def retrieving(width: int, num_queries: int, rounds: int) -> list[Row]:
-    """The 50 nearest of every query by cosine, four ways."""
-    rng = np.random.default_rng(0)
-    centres = 0.5 * rng.normal(size=(UCF101[2], width))
-    gallery, queries = (
-        (centres[rng.integers(UCF101[2], size=count)] + rng.normal(size=(count, width))).clip(0).astype(np.float32)
-        for count in (UCF101[0], num_queries)
-    )
-
-    def with_torch() -> NDArray[np.int64]:
-        unit, asked = (functional.normalize(torch.from_numpy(rows)) for rows in (gallery, queries))
-        return torch.cat([(part @ unit.T).topk(50, dim=1)[1] for part in asked.split(512)]).numpy()
-
-    def with_sklearn() -> NDArray[np.int64]:
-        finder = NearestNeighbors(n_neighbors=50, metric="cosine", algorithm="brute").fit(gallery)
-        found: NDArray[np.int64] = finder.kneighbors(queries, return_distance=False)
-        return found
-
-    def with_faiss() -> NDArray[np.int64]:
-        import faiss  # noqa: PLC0415 - nothing here needs it
-
-        unit, asked = gallery.copy(), queries.copy()
-        faiss.normalize_L2(unit)
-        faiss.normalize_L2(asked)
-        index = faiss.IndexFlatIP(width)
-        index.add(unit)
-        found: NDArray[np.int64] = index.search(asked, 50)[1]
-        return found
-
-    ways = {"ours": lambda: nearest(queries, gallery, 50), "torch": with_torch, "scikit-learn": with_sklearn}
-    ways |= {"faiss": with_faiss} if find_spec("faiss") else {}
-    found = {name: way() for name, way in ways.items()}
-    times = in_turns(ways, rounds)
-    return [
-        {
-            "what": "retrieval",
-            "arm": name,
-            "ms": 1e3 * times[name],
-            "same_neighbours": (found[name] == found["ours"]).mean(),
-        }
-        for name in ways
-    ]
-
-
-class Layered(nn.Module):
-    """Six blocks whose ReLU works in place; their normalisations are the layers."""
-
-    feature_dim = 32
-
-    def __init__(self) -> None:
-        super().__init__()
-        blocks = [
-            nn.Sequential(nn.Conv3d(3 if at == 0 else 32, 32, 3, padding=1), nn.BatchNorm3d(32), nn.ReLU(inplace=True))
-            for at in range(6)
-        ]
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Pooled."""
-        pooled: Tensor = self.blocks(clips).mean((2, 3, 4))
-        return pooled
-
-    def layers(self) -> dict[str, nn.Module]:
-        """After each normalisation, before its ReLU."""
-        return {f"norm{at}": block[1] for at, block in enumerate(self.blocks)}
-
-
-def hooked(module: Layered, batch: Tensor, take: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """What `take` makes of each layer's output, in execution order, then of the pooled feature."""
-    found: list[Tensor] = []
-    handles = [
-        layer.register_forward_hook(lambda _module, _inputs, output: found.append(take(output)))
-        for layer in module.layers().values()
-    ]
-    pooled = module(batch)
-    for handle in handles:
-        handle.remove()
-    return [*found, take(pooled)]
-
-
-def gram(output: Tensor) -> Tensor:
-    """X X' in the output's own precision."""
-    flat = output.flatten(1)
-    return flat @ flat.T
-
-
-def as_map(grams: Sequence[Sequence[Tensor]]) -> NDArray[np.float64]:
-    """Unbiased minibatch CKA of every layer with every other, from Grams of any precision."""
-    stacked = torch.stack([torch.stack(list(batch)) for batch in grams]).double()
-    size = stacked.shape[-1]
-    stacked = stacked * (1 - torch.eye(size, dtype=stacked.dtype))
-    rows, total = stacked.sum(-1), stacked.sum((-1, -2))
-    inner = torch.einsum("blij,bmij->blm", stacked, stacked)
-    middle = total[:, :, None] * total[:, None] / ((size - 1) * (size - 2))
-    cross = torch.einsum("bli,bmi->blm", rows, rows) * 2 / (size - 2)
-    hsic = (inner + middle - cross).mean(0) / (size * (size - 3))
-    own = hsic.diagonal().sqrt()
-    found: NDArray[np.float64] = (hsic / own[:, None] / own[None]).double().numpy()
-    return found
-
-
-def comparing_layers(rounds: int, num_batches: int) -> list[Row]:
-    """CKA of one network with itself, three ways and in float64."""
-    torch.manual_seed(0)
-    module = Layered().eval()
-    # As videos are: each of a brightness and a pattern of its own, below what moves.
-    batches = [
-        torch.randn(64, 3, 1, 24, 24) + 2 * torch.randn(64, 3, 1, 1, 1) + 0.3 * torch.randn(64, 3, 4, 24, 24)
-        for _ in range(num_batches)
-    ]
-
-    def ours() -> NDArray[np.float64]:
-        scales: dict[str, float] = {}
-        parts = [module_grams(module, batch, module.layers(), scales) for batch in batches]
-        stacked = np.stack([np.stack([part[name] for part in parts]) for name in parts[0]])
-        ids = tuple(str(number) for number in range(64 * num_batches))
-        grams = Grams("made", "pretrained", ids, tuple(parts[0]), stacked)
-        return similarity_map(grams, grams)
-
-    def in_the_hook() -> NDArray[np.float64]:
-        return as_map([hooked(module, batch, gram) for batch in batches])
-
-    def by_reference() -> NDArray[np.float64]:
-        return as_map([[gram(output) for output in hooked(module, batch, lambda output: output)] for batch in batches])
-
-    ways = {"ours": ours, "Grams in the hook": in_the_hook, "outputs by reference": by_reference}
-    with torch.inference_mode(), one_thread():
-        reference = as_map([hooked(module, batch, lambda output: gram(output.double())) for batch in batches])
-        errors = {name: float(np.abs(way() - reference).max()) for name, way in ways.items()}
-        forward = in_turns({"forward": lambda: [module(batch) for batch in batches]}, rounds)["forward"]
-        times = in_turns(ways, rounds)
-    return [{"what": "cka", "arm": "forward alone", "ms": 1e3 * forward}] + [
-        {"what": "cka", "arm": name, "ms": 1e3 * times[name], "largest_error": errors[name]} for name in ways
     ]
 
 
@@ -467,18 +252,6 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
         slow = by_name[what, "straightforward"]["ms_a_clip"]
         found[f"{name}, straightforward / noise at source (at least 5)"] = slow / source
         found[f"{name}, straightforward / bare (no harness could gain more)"] = slow / own
-    for what in (what for what in whats if what.startswith("probe") or what == "retrieval"):
-        for peer in ("scikit-learn", "torch", "faiss"):
-            if (what, peer) in by_name:
-                limit = " (at most 1)" if peer != "faiss" else ""
-                found[f"{what}, ours / {peer}{limit}"] = by_name[what, "ours"]["ms"] / by_name[what, peer]["ms"]
-        if what != "retrieval":
-            found[f"{what}, ours above the others' objective (at most 1e-6)"] = by_name[what, "ours"]["objective_above"]
-    if "cka" in whats:
-        ours, peer = by_name["cka", "ours"], by_name["cka", "Grams in the hook"]
-        found["cka, ours / Grams in the hook (at most 1.3)"] = ours["ms"] / peer["ms"]
-        found["cka, ours - float64 (at most 1e-6)"] = ours["largest_error"]
-        found["cka, outputs by reference - float64 (wrong)"] = by_name["cka", "outputs by reference"]["largest_error"]
     for row in (row for row in rows if row["what"].startswith("memory")):
         found["memory of a sweep, GiB (at most 2)"] = row["mib_above_start"] / 1024
     if growth := [row["ms_a_clip"] for row in rows if row["what"] == "growth"]:
@@ -486,21 +259,16 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
-def words(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
-    return tuple(text.split(","))
-
-
 def main(arguments: Sequence[str]) -> None:
     """Run, and print a table or JSON."""
-    parser = argparse.ArgumentParser(description="The harness against the bare model, libraries and simpler ways.")
+    parser = argparse.ArgumentParser(description="The sweep over noises beside the bare model and a simpler way.")
     parser.add_argument("--quick", action="store_true", help="under 40 s: smaller, and once")
     parser.add_argument("--json", action="store_true", help="print the rows and ratios, and nothing else")
     parser.add_argument("--models", type=words, default=tuple(PROMISES), help="backbones, separated by commas")
     parser.add_argument(
         "--precisions",
         type=words,
-        default=("bf16" if computes_bf16() else "fp32",),
+        default=("bf16" if computes_in_bf16() else "fp32",),
         help="of the sweep: bf16, fp32 or both",
     )
     parser.add_argument("--parts", type=words, default=PARTS, help=f"of {','.join(PARTS)}")
@@ -521,26 +289,11 @@ def main(arguments: Sequence[str]) -> None:
             for precision in settings.precisions:
                 count = 8 if large and quick else 21
                 rows += sweeping(model, precision, few, folder, count, 1 if large else rounds)
-        with one_thread(), threadpool_limits(1):  # the libraries' threads wait for each other, which would be timed too
-            for fall in (0.5, 0.0) if "probe" in parts else ():
-                rows += probing(*(1000, 64, fall) if quick else (UCF101[0], 512, fall))
-            if "retrieval" in parts:
-                rows += retrieving(512, 1000 if quick else UCF101[1], rounds)
-        if "cka" in parts:
-            rows += comparing_layers(rounds if quick else 5, 1 if quick else 4)
         if "memory" in parts:
-            rows += keeping(400 if quick else UCF101[1], folder)
+            rows += keeping(400 if quick else TEST_VIDEOS, folder)
         if "growth" in parts:
             rows += growing(clips, folder, (3, 6, 11) if quick else (6, 11, 21))
-    if settings.json:
-        print(json.dumps({"rows": rows, "ratios": ratios(rows)}))
-        return
-    for row in rows:
-        numbers = " ".join(f"{v:.3g} {k.replace('_', ' ')}" for k, v in row.items() if k not in ("what", "arm"))
-        print(f"{row['what']:<36}{row['arm']:<24}{numbers}")
-    print()
-    for what, ratio in ratios(rows).items():
-        print(f"{what}: {ratio:.3g}")
+    show(rows, ratios(rows), as_json=settings.json)
 
 
 if __name__ == "__main__":

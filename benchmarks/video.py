@@ -35,9 +35,9 @@ from bench.video.decode import decode
 from bench.video.frame_store import build_store, open_stream
 from bench.video.index import Video, VideoSet
 from bench.video.resize import resize_clip
+from benchmarks.arms import Arm, in_turns
 
 Frames = NDArray[np.uint8]
-Arm = Callable[[], object]
 SIZE = (128, 171)
 CODERS = {"avi": ("mpeg4", {"bf": "2", "g": "12", "qmin": "3", "qmax": "5"}), "mp4": ("libx264", {"crf": "20"})}
 
@@ -129,18 +129,6 @@ def with_torch(frames: Frames) -> Frames:
     return result
 
 
-def in_turns(arms: Mapping[str, Arm], rounds: int, clock: Callable[[], float] = time.process_time) -> dict[str, float]:
-    """Milliseconds of each arm: the smallest of the rounds, after one that does not count."""
-    best = dict.fromkeys(arms, float("inf"))
-    for turn in range(rounds + 1):
-        for name, arm in arms.items():
-            started = clock()
-            arm()
-            if turn:
-                best[name] = min(best[name], (clock() - started) * 1e3)
-    return best
-
-
 def wrong_frames(frames: Frames, reference: Frames) -> str:
     """What is wrong with a reader's frames, if anything: their number, or their order."""
     if len(frames) != len(reference):
@@ -164,9 +152,9 @@ def reading(paths: Sequence[Path], references: Mapping[Path, Frames], rounds: in
                 rows.append({"what": f"decode {kind}", "arm": name, "wrong": wrong})
             else:
                 arms[name] = lambda reader=reader, path=path: reader(path)  # type: ignore[misc]
-        times = in_turns(arms, rounds)
+        times = in_turns(arms, rounds, uncounted=1)
         frames = len(references[path])
-        rows += [{"what": f"decode {kind}", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
+        rows += [{"what": f"decode {kind}", "arm": name, "ms_a_frame": 1e3 * s / frames} for name, s in times.items()]
     return rows
 
 
@@ -180,8 +168,9 @@ def resizing(frames: Frames, rounds: int) -> list[dict[str, Any]]:
             "torch": lambda: with_torch(frames),
         },
         rounds,
+        uncounted=1,
     )
-    return [{"what": "resize", "arm": name, "ms_a_frame": ms / len(frames)} for name, ms in times.items()]
+    return [{"what": "resize", "arm": name, "ms_a_frame": 1e3 * s / len(frames)} for name, s in times.items()]
 
 
 def video_set(paths: Sequence[Path]) -> VideoSet:
@@ -214,9 +203,9 @@ def storing(
                 right = False
             if right:
                 arms[f"{name}, Pillow, np.save"] = lambda reader=reader, some=some: save(reader, some)  # type: ignore[misc]
-        times = in_turns(arms, rounds)
+        times = in_turns(arms, rounds, uncounted=1)
         frames = sum(len(references[path]) for path in some)
-        rows += [{"what": f"store {kind}", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
+        rows += [{"what": f"store {kind}", "arm": name, "ms_a_frame": 1e3 * s / frames} for name, s in times.items()]
 
     many = []
     copies = 4 * rounds
@@ -229,9 +218,10 @@ def storing(
     times = in_turns(
         {f"{workers} workers": lambda workers=workers: build(many, workers) for workers in (1, 2)},  # type: ignore[misc]
         4,  # one core's own speed varies by a third on a shared host, from one build to the next
-        time.perf_counter,
+        uncounted=1,
+        clock=time.perf_counter,
     )
-    rows += [{"what": "store, by the clock", "arm": name, "ms_a_frame": ms / frames} for name, ms in times.items()]
+    rows += [{"what": "store, by the clock", "arm": name, "ms_a_frame": 1e3 * s / frames} for name, s in times.items()]
     return rows
 
 
@@ -270,9 +260,10 @@ def clipping(paths: Sequence[Path], rounds: int, folder: Path) -> list[dict[str,
         for video_id, start in batches[0]:
             stream.clip(video_id, np.arange(start, start + 16), (8, 30, 112))
 
-    times = in_turns({"ours": ours, "copy": copy}, rounds)
-    rows = [{"what": "clips", "arm": name, "ms_a_batch": ms / len(batches)} for name, ms in times.items()]
-    return [*rows, {"what": "clips", "arm": "stream", "ms_a_batch": in_turns({"stream": streamed}, 3)["stream"]}]
+    times = in_turns({"ours": ours, "copy": copy}, rounds, uncounted=1)
+    rows = [{"what": "clips", "arm": name, "ms_a_batch": 1e3 * s / len(batches)} for name, s in times.items()]
+    stream_s = in_turns({"stream": streamed}, 3, uncounted=1)["stream"]
+    return [*rows, {"what": "clips", "arm": "stream", "ms_a_batch": 1e3 * stream_s}]
 
 
 def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -179,7 +179,10 @@ def export_onnx(
     layers: Annotated[bool, typer.Option(help="Layers as outputs too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Write a checkpoint as ONNX and show that it agrees with torch."""
+    """Write a checkpoint, whatever its backbone, as ONNX and show that it agrees with torch.
+
+    `reelproof evaluate --checkpoint FILE.onnx` and `reelproof submit FILE.onnx` take it as features alone: every stage but finetuning.
+    """
     from reference_models.export_onnx import export_onnx as run
 
     if bool(frames) != bool(size):

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
@@ -194,6 +196,60 @@ def test_a_damaged_state_is_named(tmp_path):
     kept.path.write_bytes(kept.path.read_bytes()[:500])
     with pytest.raises(ValueError, match="damaged"):
         run(kept=kept)
+
+
+@pytest.fixture
+def half_done(tmp_path, told_every_step):
+    """Where the state of a training lies that was stopped half-way."""
+    kept = Kept(tmp_path / "state", {})
+    with pytest.raises(KeyboardInterrupt):
+        run(kept=kept, report=StopAfter(0.5))
+    return kept
+
+
+def rewritten(kept, change):
+    """The state with its tensors changed."""
+    with safe_open(kept.path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(tensors)
+    save_file(tensors, kept.path, metadata=metadata)
+
+
+OTHER_HEADS = {
+    "of another shape": (lambda: nn.Linear(8, 3), r"module/head\.weight is \[2, 8\], wanted \[3, 8\]"),
+    "with more in it": (
+        lambda: nn.Sequential(nn.Linear(8, 2), nn.Linear(2, 2)),
+        r"module/head\.0\.weight is missing, wanted \[2, 8\].*; and 9 more\.",
+    ),
+    "with less in it": (lambda: nn.Linear(8, 2, bias=False), r"module/head\.bias is \[2\], wanted nowhere"),
+}
+
+
+@pytest.mark.parametrize("made", OTHER_HEADS)
+def test_a_state_of_a_network_whose_code_has_changed_is_refused_and_nothing_of_it_is_loaded(half_done, made):
+    build_head, said = OTHER_HEADS[made]
+    net = fresh_net()
+    net.head = build_head()
+    before = weight_hash("net", net.state_dict())
+    with pytest.raises(ValueError, match=rf"state holds the state of .*{said}.* Delete that folder"):
+        run(net=net, kept=half_done)
+    assert weight_hash("net", net.state_dict()) == before
+    assert half_done.path.exists()
+
+
+def test_an_optimisers_slot_of_another_shape_is_refused_even_where_it_would_broadcast(half_done):
+    rewritten(half_done, lambda tensors: tensors.update({"optimiser/head.weight/exp_avg": torch.zeros(1, 8)}))
+    net = fresh_net()
+    before = weight_hash("net", net.state_dict())
+    with pytest.raises(ValueError, match=r"optimiser/head\.weight/exp_avg is \[1, 8\], wanted \[2, 8\]"):
+        run(net=net, kept=half_done)
+    assert weight_hash("net", net.state_dict()) == before
+
+
+def test_an_optimisers_slot_of_no_parameter_is_refused(half_done):
+    rewritten(half_done, lambda tensors: tensors.update({"optimiser/neck.weight/exp_avg": torch.zeros(2)}))
+    with pytest.raises(ValueError, match=r"optimiser/neck\.weight/exp_avg is \[2\], wanted nowhere"):
+        run(kept=half_done)
 
 
 @pytest.mark.usefixtures("told_every_step")

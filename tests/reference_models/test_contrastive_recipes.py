@@ -3,44 +3,22 @@
 import json
 from dataclasses import replace
 
-import av
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from bench.home import Home
 from bench.schema import ClipSpec
 from reference_models import batches, pretrain
 from reference_models.augmentation import Augmentation
-from reference_models.backbones import BACKBONES, Listing
 from reference_models.checkpoints.load import load
 from reference_models.recipes.cvrl import mini_cvrl, paper_cvrl, upstream_cvrl
 from reference_models.recipes.recipe import PAPER_AUGMENTATION
 from reference_models.recipes.rspnet import mini_rspnet, paper_rspnet, upstream_rspnet
 from reference_models.recipes.tdl import mini_tdl, paper_tdl, upstream_tdl
+from tests.reference_models.tiny import TinyNet, list_as_tiny_net, write_video
 
 MINI = {recipe.name: recipe for recipe in (mini_cvrl(), mini_tdl(), mini_rspnet())}
 WITH_QUEUE = (mini_tdl(), mini_rspnet(), paper_tdl(), paper_rspnet(), upstream_tdl(), upstream_rspnet())
-
-
-class TinyNet(nn.Module):
-    """Under a thousand weights."""
-
-    feature_dim = 8
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv3d(3, 8, 3, stride=(1, 2, 2), padding=1), nn.BatchNorm3d(8), nn.ReLU())
-
-    def forward(self, clips):
-        return self.stem(clips).mean((2, 3, 4))
-
-    def layers(self):
-        return {"stem": self.stem}
-
-    def accepts(self, frames, height, width):
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +26,7 @@ def videos(tmp_path_factory):
     """Six videos of 24 grey frames that grow brighter, each with a pattern."""
     folder = tmp_path_factory.mktemp("brightening")
     for number in range(6):
-        path = folder / ("plain", "fancy")[number % 2] / f"v{number}.mp4"
-        path.parent.mkdir(exist_ok=True)
-        pattern = np.random.default_rng(number).integers(0, 40, size=(40, 48, 3))
-        with av.open(str(path), "w") as file:
-            stream = file.add_stream("libx264", rate=20)
-            stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
-            for at in range(24):
-                frame = (pattern + 30 + 6 * at).astype(np.uint8)
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            file.mux(stream.encode(None))
+        write_video(folder / ("plain", "fancy")[number % 2] / f"v{number}.mp4", 24, number)
     return folder
 
 
@@ -68,11 +37,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def tiny_net(monkeypatch):
-    """A backbone of the tests, built like any other."""
-    monkeypatch.setitem(BACKBONES, "tiny_net", Listing("tiny_net", "the tests"))
-    monkeypatch.setattr(
-        "reference_models.backbones.import_module", lambda _name: type("tiny", (), {"tiny_net": staticmethod(TinyNet)})
-    )
+    list_as_tiny_net(TinyNet, monkeypatch)
     monkeypatch.setattr(batches, "cores", lambda: 1)
 
 

@@ -25,6 +25,7 @@ from reference_models.checkpoints.convert import convert
 from reference_models.checkpoints.formats.format import translate
 from reference_models.checkpoints.formats.hugging_face import HF_TIMESFORMER, HF_VIDEOMAE, HF_VIVIT, HF_VJEPA2
 from reference_models.checkpoints.load import load
+from tests.reference_models.shaken import shaken
 
 needs_library = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="the extra transformers is not installed"
@@ -60,17 +61,6 @@ FEATURES: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 every = pytest.mark.parametrize("kind", SMALL)
-
-
-def shaken(model: nn.Module) -> nn.Module:
-    """With no number left at the zero or one it starts with."""
-    torch.manual_seed(0)
-    for name, weight in model.named_parameters():
-        if weight.ndim < 2 or "embedding" in name or "token" in name:
-            nn.init.normal_(weight, std=0.3)
-        elif "temporal_dense" in name:
-            nn.init.normal_(weight, std=0.02)
-    return model.eval()
 
 
 def repository(kind: str, folder: Path) -> nn.Module:

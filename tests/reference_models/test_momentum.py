@@ -19,6 +19,7 @@ from reference_models.pretext.queue import KeyQueue, first_is_largest, key_logit
 from reference_models.pretext.rspnet import RelativeSpeed
 from reference_models.pretext.tdl import TemporalDiscrimination
 from reference_models.pretrain import Learner
+from tests.reference_models.tiny import TinyNet
 
 CLIP = ClipSpec(num_frames=4, resize=(20, 24), size=16)
 
@@ -27,19 +28,6 @@ TASKS = {
     "tdl": TemporalDiscrimination(queue=10, dim=8, momentum=0.9, parts=2),
     "rspnet": RelativeSpeed(queue=10, dim=8, momentum=0.9, parts=2, normalise=True),
 }
-
-
-class TinyNet(nn.Module):
-    """Under a thousand weights, with batch statistics."""
-
-    feature_dim = 8
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv3d(3, 8, 3, stride=(1, 2, 2), padding=1), nn.BatchNorm3d(8), nn.ReLU())
-
-    def forward(self, clips):
-        return self.stem(clips).mean((2, 3, 4))
 
 
 @pytest.fixture(autouse=True)

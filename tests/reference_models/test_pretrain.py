@@ -4,7 +4,6 @@ import shutil
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -21,7 +20,6 @@ from bench.schema import ClipSpec
 from bench.training import Batch
 from reference_models import batches, cli, pretrain
 from reference_models.augmentation import Augmentation
-from reference_models.backbones import BACKBONES, Listing
 from reference_models.checkpoints.load import load
 from reference_models.dry_run import estimate
 from reference_models.pretext.supervised import Labels
@@ -31,24 +29,13 @@ from reference_models.recipes.named import RECIPES, recipe_named
 from reference_models.recipes.recipe import Recipe
 from reference_models.recipes.supervised import mini_supervised
 from reference_models.recipes.vcop import mini_vcop
+from tests.reference_models import tiny
 
 CLIP = ClipSpec(num_frames=4, resize=(20, 24), size=16)
 
 
-class TinyNet(nn.Module):
-    """Under a thousand weights."""
-
-    feature_dim = 8
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv3d(3, 8, 3, stride=(1, 2, 2), padding=1), nn.BatchNorm3d(8), nn.ReLU())
-
-    def forward(self, clips):
-        return self.stem(clips).mean((2, 3, 4))
-
-    def layers(self):
-        return {"stem": self.stem}
+class TinyNet(tiny.TinyNet):
+    """For one number of frames."""
 
     def accepts(self, frames, height, width):
         return None if frames == 4 else f"tiny_net takes 4 frames, not {frames}"
@@ -105,33 +92,15 @@ RECIPE = Recipe(
 
 @pytest.fixture(autouse=True)
 def tiny_net(monkeypatch):
-    """A backbone of the tests, built like any other."""
-    monkeypatch.setitem(BACKBONES, "tiny_net", Listing("tiny_net", "the tests"))
-    monkeypatch.setattr(
-        "reference_models.backbones.import_module", lambda _name: type("tiny", (), {"tiny_net": staticmethod(TinyNet)})
-    )
-
-
-def write_video(path, num_frames, seed):
-    """Grey frames that grow brighter, with a pattern."""
-    rng = np.random.default_rng(seed)
-    pattern = rng.integers(0, 40, size=(40, 48, 3))
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=20)
-        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
-        for number in range(num_frames):
-            frame = (pattern + 30 + 150 * number // num_frames).astype(np.uint8)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        file.mux(stream.encode(None))
+    tiny.list_as_tiny_net(TinyNet, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("brightening")
     for name in ("plain", "fancy"):
-        (folder / name).mkdir()
         for number in range(6):
-            write_video(folder / name / f"v{number}.mp4", 24, number)
+            tiny.write_video(folder / name / f"v{number}.mp4", 24, number)
     return folder
 
 
@@ -239,7 +208,7 @@ def test_the_supervised_task_reads_the_labels(home, videos, tmp_path):
 def test_too_short_videos_are_left_out_counted_and_refused_when_they_are_most(home, videos, tmp_path):
     mixed = shutil.copytree(videos, tmp_path / "mixed")
     for name in ("plain", "fancy"):
-        write_video(mixed / name / "short.mp4", 11, 9)
+        tiny.write_video(mixed / name / "short.mp4", 11, 9)
     (mixed / "splits").mkdir()
     everything = sorted(path.relative_to(mixed).as_posix() for path in mixed.glob("*/*.mp4"))
     held_out = [f"{name}/v{number}.mp4" for name in ("plain", "fancy") for number in (4, 5)]

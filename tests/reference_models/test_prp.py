@@ -28,11 +28,6 @@ class TinyMap(nn.Module):
         return self.stem(clips)
 
 
-def painted(num_frames):
-    """A row of frames that carry their number."""
-    return np.broadcast_to(np.arange(num_frames)[None, :, None, None, None], (1, num_frames, 2, 2, 3))
-
-
 def test_the_defaults_are_the_papers():
     task = PlaybackRate()
     assert (task.rates, task.classification, task.width, task.narrowest) == ((1, 2, 4, 8), 0.1, 512, 64)

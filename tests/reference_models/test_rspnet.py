@@ -9,22 +9,10 @@ from torch import nn
 
 from bench.schema import ClipSpec
 from reference_models.pretext.rspnet import RelativeSpeed
+from tests.reference_models.linear_net import LinearNet, unit, weights
 
 CLIP = ClipSpec(num_frames=16, stride=1, resize=(64, 85), size=56)
 SHORT = ClipSpec(num_frames=4, stride=1, resize=(20, 24), size=16)
-
-
-class LinearNet(nn.Module):
-    """A trunk that weighs the mean colours of the frames."""
-
-    feature_dim = 6
-
-    def __init__(self, frames=4):
-        super().__init__()
-        self.weigh = nn.Linear(3 * frames, 6)
-
-    def forward(self, clips):
-        return self.weigh(clips.mean((3, 4)).flatten(1))
 
 
 class Colours(nn.Module):
@@ -57,14 +45,6 @@ class Pace(nn.Module):
     def forward(self, clips):
         step = (clips[:, 0, 1:] - clips[:, 0, :-1]).mean((1, 2, 3))
         return torch.stack([step.cos(), step.sin()], dim=1)
-
-
-def unit(rows):
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def weights(linear):
-    return linear.weight.detach().double().numpy(), linear.bias.detach().double().numpy()
 
 
 def test_the_defaults_are_the_papers():

@@ -11,29 +11,9 @@ from torch import nn
 
 from bench.schema import ClipSpec
 from reference_models.pretext.tdl import TemporalDiscrimination, blended
+from tests.reference_models.linear_net import LinearNet, unit, weights
 
 CLIP = ClipSpec(num_frames=4, stride=4, resize=(20, 24), size=16)
-
-
-class LinearNet(nn.Module):
-    """A trunk that weighs the mean colours of the frames."""
-
-    feature_dim = 6
-
-    def __init__(self, frames=4):
-        super().__init__()
-        self.weigh = nn.Linear(3 * frames, 6)
-
-    def forward(self, clips):
-        return self.weigh(clips.mean((3, 4)).flatten(1))
-
-
-def unit(rows):
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def weights(linear):
-    return linear.weight.detach().double().numpy(), linear.bias.detach().double().numpy()
 
 
 def forward(clips, trunk, projection):

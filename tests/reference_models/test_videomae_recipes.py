@@ -3,8 +3,6 @@
 import json
 from dataclasses import replace
 
-import av
-import numpy as np
 import pytest
 import torch
 
@@ -25,6 +23,7 @@ from reference_models.recipes.videomae import (
     paper_videomae_map,
     upstream_videomae,
 )
+from tests.reference_models.tiny import write_video
 
 EVERY = (mini_videomae, mini_videomae_map, paper_videomae, paper_videomae_map, upstream_videomae)
 
@@ -34,16 +33,7 @@ def videos(tmp_path_factory):
     """Eight videos of 12 frames, each a pattern that grows brighter."""
     folder = tmp_path_factory.mktemp("patterns")
     for number in range(8):
-        path = folder / ("plain", "fancy")[number % 2] / f"v{number}.mp4"
-        path.parent.mkdir(exist_ok=True)
-        pattern = np.random.default_rng(number).integers(0, 90, size=(40, 48, 3))
-        with av.open(str(path), "w") as file:
-            stream = file.add_stream("libx264", rate=20)
-            stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
-            for at in range(12):
-                frame = (pattern + 30 + 6 * at).astype(np.uint8)
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            file.mux(stream.encode(None))
+        write_video(folder / ("plain", "fancy")[number % 2] / f"v{number}.mp4", 12, number)
     return folder
 
 
