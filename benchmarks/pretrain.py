@@ -3,7 +3,8 @@
     python -m benchmarks.pretrain [--quick] [--json] [--only TASK]
 
 Embedded videos are made here and decoded into a frame store. For every task of the `mini-*` recipes and two backbones,
-R(2+1)D-10 and a ShuffleNet half as wide as the common one, by the clock, median of the steps, one thread inside torch:
+R(2+1)D-10 and a ShuffleNet half as wide as the common one, by the clock, median of the steps, one thread inside torch. The
+arms are measured in turn, a few steps at a time, so that what else goes on in the machine falls on all of them:
 
 - bare: the network alone, on random clips, in the very passes that a step of the task makes through it: as many clips in as
   many calls, forward and backward where it learns, forward alone where the slow copy of TDL and RSPNet makes keys. A method's
@@ -36,18 +37,15 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.names import generator
 from bench.training import Loss, keep_large_buffers, train
 from bench.video.datasets.embedded import video_set
-from bench.video.decode import decode
 from bench.video.embedded.encode import encode
 from bench.video.embedded.sets import EmbeddedSet, Family, path_of, render
-from bench.video.frame_store import FrameStore, build_store
+from bench.video.frame_store import FrameStore, build_store, open_stream
 from bench.video.index import VideoSet
-from bench.video.resize import Crop, resize_clip
 from reference_models.batches import Chosen, batches, readied_ahead
 from reference_models.pretext.momentum import MomentumEncoder
 from reference_models.pretext.supervised import Labels
@@ -58,35 +56,19 @@ from reference_models.recipes.recipe import Recipe
 
 NUM_VIDEOS = 8
 WARM_UP = 1
-"""Steps that are not timed."""
+"""Steps that are not timed, whenever an arm has its turn."""
+
+ROUNDS = 3
+"""Turns of every arm, unless the run is to be quick."""
 
 SHUFFLENET, R2PLUS1D = "shufflenet_v1_x0_5", "r2plus1d_10"
 PROMISES = {SHUFFLENET: 0.25, R2PLUS1D: 0.15}
 """The share of the bare network's speed that may be lost."""
 
+ARMS = ("store", "task", "bare", "learning", "stream")
+
 SHARES = {"lost against learning alone": "learning", "lost to data, augmentation, loop": "task"}
 """What else is printed, and against which arm."""
-
-
-@dataclass
-class FromFiles:
-    """Stands where a frame store does, and decodes a video whenever a clip of it is asked for."""
-
-    videos: VideoSet
-    store: FrameStore
-
-    def num_frames(self, video_id: str) -> int:
-        """Frames of a video."""
-        return self.store.num_frames(video_id)
-
-    def frame_size(self, video_id: str) -> tuple[int, int]:
-        """Height and width of its frames."""
-        return self.store.frame_size(video_id)
-
-    def clip(self, video_id: str, frame_numbers: NDArray[np.int64], crop: Crop | None = None) -> NDArray[np.uint8]:
-        """As `FrameStore.clip`."""
-        frames_THW3 = decode(self.videos.video(video_id).path)[frame_numbers]
-        return resize_clip(frames_THW3, self.frame_size(video_id), crop)
 
 
 def on(recipe: Recipe, architecture: str, batch_size: int) -> Recipe:
@@ -134,17 +116,19 @@ class Overheard:
         self.passes = tuple(made)
         return found
 
-    def again_s(self, steps: int) -> float:
-        """Seconds of a forward and backward pass on what it was last asked."""
+    def again_s(self, steps: int) -> list[float]:
+        """Seconds of forward and backward passes on what it was last asked."""
         assert self.asked is not None, "a step was made before"
         trunk, head, batch = self.asked
+        for module in (trunk, head):
+            module.train()  # the loop has left them in eval mode
 
         def once() -> None:
             for module in (trunk, head):
                 module.zero_grad(set_to_none=True)
             self.task.loss(trunk, head, dict(batch))[0].backward()
 
-        return step_s(once, steps)
+        return steps_s(once, steps)
 
 
 @contextlib.contextmanager
@@ -166,8 +150,8 @@ def passes_of(*networks: nn.Module) -> Iterator[list[Pass]]:
         del network.forward_features
 
 
-def step_s(once: Callable[[], None], steps: int) -> float:
-    """Median seconds, with as many threads as the training loop takes."""
+def steps_s(once: Callable[[], None], steps: int) -> list[float]:
+    """Seconds of so many calls, with as many threads as the training loop takes."""
     times = []
     keep_large_buffers()
     threads = torch.get_num_threads()
@@ -177,11 +161,11 @@ def step_s(once: Callable[[], None], steps: int) -> float:
         once()
         times.append(time.perf_counter() - begun)
     torch.set_num_threads(threads)
-    return median(times[WARM_UP:])
+    return times[WARM_UP:]
 
 
-def whole_step_s(recipe: Recipe, chosen: Chosen, task: Overheard, steps: int) -> float:
-    """Seconds of a step of the training loop."""
+def whole_steps_s(recipe: Recipe, chosen: Chosen, task: Overheard, steps: int) -> list[float]:
+    """Seconds of steps of the training loop."""
     ends: list[float] = []
     loss = task_loss(recipe, cast(Task, task))
 
@@ -200,10 +184,10 @@ def whole_step_s(recipe: Recipe, chosen: Chosen, task: Overheard, steps: int) ->
         device=torch.device("cpu"),
     )
     ends.append(time.perf_counter())
-    return median(after - before for before, after in pairwise(ends[WARM_UP:]))
+    return [after - before for before, after in pairwise(ends[WARM_UP:])]
 
 
-def bare_step_s(recipe: Recipe, passes: Sequence[Pass], steps: int) -> float:
+def bare_steps_s(recipe: Recipe, passes: Sequence[Pass], steps: int) -> list[float]:
     """Seconds of these passes through the network alone, with as many threads as the training loop takes."""
     clip, most = recipe.clip, max(one.clips for one in passes)
     clips = torch.from_numpy(
@@ -220,33 +204,36 @@ def bare_step_s(recipe: Recipe, passes: Sequence[Pass], steps: int) -> float:
             learnt = learnt + total
         learnt.backward()
 
-    return step_s(once, steps)
+    return steps_s(once, steps)
 
 
-def measured(recipe: Recipe, folder: Path, steps: int, *, stream: bool) -> list[dict[str, Any]]:
+def measured(recipe: Recipe, folder: Path, steps: int, rounds: int, *, stream: bool) -> list[dict[str, Any]]:
     """Clips a second of all arms of a recipe."""
     videos, store = made(recipe.videos, folder, recipe)
     task = replace(recipe.task, num_classes=len(videos.class_names)) if isinstance(recipe.task, Labels) else recipe.task
     chosen = Chosen(recipe.videos, task, videos, store, 0)
     clips = recipe.batch_size * task.clips_per_video
     asked = Overheard(task)
-    seconds = {"store": whole_step_s(recipe, chosen, asked, steps)}
-    seconds["task"] = asked.again_s(steps)
+    files = open_stream(videos, resize=recipe.clip.resize, folder=folder / "frames")
     in_one_call = (Pass(clips, learns=True),)
-    passes = asked.passes or in_one_call
-    seconds["bare"] = bare_step_s(recipe, passes, steps)
-    seconds["learning"] = seconds["bare"] if passes == in_one_call else bare_step_s(recipe, in_one_call, steps)
-    if stream:
-        files = replace(chosen, store=cast(FrameStore, FromFiles(videos, store)))
-        seconds["stream"] = whole_step_s(recipe, files, Overheard(task), steps)
+    seconds: dict[str, list[float]] = {arm: [] for arm in ARMS if stream or arm != "stream"}
+    for _ in range(rounds):
+        seconds["store"] += whole_steps_s(recipe, chosen, asked, steps)
+        seconds["task"] += asked.again_s(steps)
+        passes = asked.passes or in_one_call
+        bare = bare_steps_s(recipe, passes, steps)
+        seconds["bare"] += bare
+        seconds["learning"] += bare if passes == in_one_call else bare_steps_s(recipe, in_one_call, steps)
+        if stream:
+            seconds["stream"] += whole_steps_s(recipe, replace(chosen, store=files), Overheard(task), steps)
     return [
         {
             "task": recipe.name.removeprefix("mini-"),
             "backbone": recipe.architecture,
             "arm": arm,
-            "clips_per_s": clips / s,
+            "clips_per_s": clips / median(of_steps),
         }
-        for arm, s in seconds.items()
+        for arm, of_steps in seconds.items()
     ]
 
 
@@ -274,11 +261,13 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         for recipe in recipes:
             small = on(recipe, SHUFFLENET, 4 if settings.quick else recipe.batch_size)
-            rows += measured(small, Path(name), 3 if settings.quick else 12, stream=not settings.quick)
+            steps, rounds = (3, 1) if settings.quick else (8, ROUNDS)
+            rows += measured(small, Path(name), steps, rounds, stream=not settings.quick)
         for recipe in recipes[:1] if settings.quick else recipes:
             large = on(recipe, R2PLUS1D, 1 if settings.quick else 2)
             if large.architecture == R2PLUS1D:
-                rows += measured(large, Path(name), 1 if settings.quick else 4, stream=False)
+                steps, rounds = (1, 1) if settings.quick else (2, ROUNDS)
+                rows += measured(large, Path(name), steps, rounds, stream=False)
     if settings.json:
         print(json.dumps({"rows": rows, "ratios": ratios(rows)}))
         return

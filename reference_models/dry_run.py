@@ -67,8 +67,9 @@ def estimate(recipe: Recipe, device: str = "auto") -> Estimate:
             rng = generator("dry run", step, at)
             drawn = recipe.augmentation.draw(rng, task.draws, clip.resize, clip.size)
             frame = clip.resize if recipe.augmentation.samples else (clip.size, clip.size)
-            shape = (*task.choose_frames(task.span(clip), clip, rng).shape, *frame, 3)
-            example = dict(task.make_example(rng.integers(0, 256, shape, dtype=np.uint8), rng))
+            frames_NR = task.choose_frames(task.span(clip), clip, rng)
+            example = dict(task.make_example(np.arange(frames_NR.size).reshape(frames_NR.shape), rng))
+            example["clips"] = rng.integers(0, 256, (*example["clips"].shape, *frame, 3), dtype=np.uint8)
             example |= {f"{AUGMENT}{name}": array for name, array in drawn.arrays.items()}
             example["labels"] = np.asarray(rng.integers(2))
             examples.append(example)

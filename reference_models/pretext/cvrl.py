@@ -84,9 +84,9 @@ class InstanceContrast:
         starts_N = rng.permutation([first, first + interval])
         return starts_N[:, None] + np.arange(clip.num_frames, dtype=np.int64) * clip.stride
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clips as they are."""
-        return {"clips": clips_NTHWC}
+        return {"clips": places_NT}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Hidden layers with batch normalisation, then a linear one."""

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.schema import ClipSpec
-from reference_models.pretext.drawing import shrunk
+from reference_models.pretext.drawing import shrunk, side_by_side
 from reference_models.pretext.trunk import shape_before_pooling
 
 LEAST, GREATEST = 0.8, 2.0
@@ -121,11 +121,11 @@ class PlaybackRate:
         start = int(rng.integers(num_frames - self.span(clip) + 1))
         return start + np.arange(clip.num_frames * max(self.rates), dtype=np.int64)[None] * clip.stride
 
-    def make_example(self, rows_NRHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NR: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """A rate, and of its stretch the frames to draw, followed by the frames to look for motion in."""
         target = int(rng.integers(len(self.rates)))
-        places = self.places(self.rates[target], rows_NRHWC.shape[1] // max(self.rates))
-        return {"clips": rows_NRHWC[:, places], "target": np.asarray(target)}
+        shown = self.places(self.rates[target], places_NR.shape[1] // max(self.rates))
+        return {"clips": places_NR[:, shown], "target": np.asarray(target)}
 
     def places(self, rate: int, num_frames: int) -> NDArray[np.int64]:
         """Frames of the stretch: those to draw (every second of them is the clip), then those of each segment's looks.
@@ -158,26 +158,29 @@ class PlaybackRate:
     @torch.no_grad()
     def weights(self, looks_BCRHW: Tensor, target_B: Tensor, num_drawn: int) -> Tensor:
         """The motion attention mask [B, C, S, H, W] of the drawing; zero for frames that are not in the video."""
-        height, width = looks_BCRHW.shape[3:]
-        drawn = (num_drawn, height // self.shrink, width // self.shrink)
-        found_BCSHW = looks_BCRHW.new_zeros(*looks_BCRHW.shape[:2], *drawn)
-        for label, rate in enumerate(self.rates):
-            rows = (target_B == label).nonzero()[:, 0]
-            if not len(rows):
-                continue
-            segments = looks_BCRHW[rows, :, : LOOKS * rate].unflatten(2, (rate, LOOKS))
-            moved_BCsHW = (segments.diff(dim=3) ** 2).mean(3).flatten(0, 1)
-            pooled_BCsHW = functional.avg_pool2d(moved_BCsHW, (height // 4, width // 4), (height // 16, width // 16))
-            least = pooled_BCsHW.amin((2, 3), keepdim=True)
-            range_ = (pooled_BCsHW.amax((2, 3), keepdim=True) - least).clamp_min(1e-12)
-            weight = LEAST + (GREATEST - LEAST) * (pooled_BCsHW - least) / range_
-            large = functional.interpolate(weight, size=(height, width), mode="bilinear", align_corners=False)
-            small = shrunk(large, self.shrink).unflatten(0, (len(rows), -1))
-            share = small.repeat_interleave(num_drawn // rate, dim=2)
+        colours, (height, width) = looks_BCRHW.shape[1], looks_BCRHW.shape[3:]
+        rates = [self.rates[label] for label in target_B.tolist()]
+        moved = [moved_in(looks, rate) for looks, rate in zip(looks_BCRHW, rates, strict=True)]
+        moved_1NHW = side_by_side(torch.cat(moved))  # N: all segments of all videos
+        pooled = functional.avg_pool2d(moved_1NHW, (height // 4, width // 4), (height // 16, width // 16))
+        least = pooled.amin((2, 3), keepdim=True)
+        range_ = (pooled.amax((2, 3), keepdim=True) - least).clamp_min(1e-12)
+        weight_Nhw = (LEAST + (GREATEST - LEAST) * (pooled - least) / range_)[0].contiguous()
+        masks = []
+        for rate, weight in zip(rates, weight_Nhw.split([colours * rate for rate in rates]), strict=True):
+            by_colour = weight.unflatten(0, (colours, rate))
+            large = functional.interpolate(by_colour, size=(height, width), mode="bilinear", align_corners=False)
+            mask_CSHW = shrunk(large[None], self.shrink)[0].repeat_interleave(num_drawn // rate, dim=1)
             if rate == 1:
-                share[:, :, 1::2] = 0
-            found_BCSHW[rows] = share
-        return found_BCSHW
+                mask_CSHW[:, 1::2] = 0
+            masks.append(mask_CSHW)
+        return torch.stack(masks)
+
+
+def moved_in(looks_CRHW: Tensor, rate: int) -> Tensor:
+    """Mean squared change in every colour of every segment, [C x rate, H, W]."""
+    segments = looks_CRHW[:, : LOOKS * rate].unflatten(1, (rate, LOOKS))
+    return (segments.diff(dim=2) ** 2).mean(2).flatten(0, 1)
 
 
 class TwoBranches(nn.Module):

@@ -80,9 +80,9 @@ class Rotation:
         """One clip from a random place."""
         return random_start(num_frames, clip, rng)[None]
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clip, upright: it is turned where it lies on the device."""
-        return {"clips": clips_NTHWC}
+        return {"clips": places_NT}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Two layers, as in the source."""

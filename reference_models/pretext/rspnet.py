@@ -114,9 +114,9 @@ class RelativeSpeed:
 
         return np.stack([at(query, same), at(key, same), at(key, other)])
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clips as they are: which belongs to which is where they stand."""
-        return {"clips": clips_NTHWC}
+        return {"clips": places_NT}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Two linear projections, the slow copy, the queue."""

@@ -59,9 +59,9 @@ class Labels:
         """Clips from random places."""
         return np.stack([random_start(num_frames, clip, rng) for _ in range(self.clips_per_video)])
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], _rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clips as they are; the label is added where they are read."""
-        return {"clips": clips_NTHWC}
+        return {"clips": places_NT}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Batch normalisation without affine, as in finetuning, and one linear layer."""

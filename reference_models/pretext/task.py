@@ -57,8 +57,13 @@ class Task(Protocol):
         """Frame numbers [N, R] of one video, in their true order. R is `clip.num_frames` unless the task needs more of a row."""
         ...
 
-    def make_example(self, rows_NRHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """The question and its answer: `clips` [N, R, H, W, 3] uint8, and what the loss wants besides."""
+    def make_example(self, places_NR: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """The question and its answer: `clips` [N, R], and what the loss wants besides.
+
+        No pixels are seen here. What comes in are the places of the chosen frames, counted from 0 row by row; `clips` are
+        those of them that are shown, of whichever number, and only their pixels are read. One of its rows keeps to one of the
+        chosen rows, and has its cut.
+        """
         ...
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:

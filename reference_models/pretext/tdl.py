@@ -104,9 +104,9 @@ class TemporalDiscrimination:
         offsets_T = np.arange(clip.num_frames, dtype=np.int64) * clip.stride
         return np.stack([anchor + offsets_T, anchor + offsets_T, negative + offsets_T])
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clips, and which of its own frames the anchor is blended with."""
-        return {"clips": clips_NTHWC, "blended": np.asarray(rng.integers(clips_NTHWC.shape[1]))}
+        return {"clips": places_NT, "blended": np.asarray(rng.integers(places_NT.shape[1]))}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """A linear projection, the slow copy, the queue."""

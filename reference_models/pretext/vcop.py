@@ -84,10 +84,10 @@ class ClipOrder:
         """Clips that follow each other, in their true order, from a random place."""
         return random_tuple(num_frames, clip, self.num_clips, self.gap, rng)
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Shuffle the clips and remember how: clip `i` of the question is clip `orders[target][i]` of the video."""
         target = int(rng.integers(factorial(self.num_clips)))
-        return {"clips": clips_NTHWC[list(self.orders[target])], "target": np.asarray(target)}
+        return {"clips": places_NT[list(self.orders[target])], "target": np.asarray(target)}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """Compare the clips two by two, then decide."""

@@ -106,9 +106,9 @@ class TubeMasking:
         """One clip from a random place."""
         return random_start(num_frames, clip, rng)[None]
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clip, and the number from which its mask follows."""
-        return {"clips": clips_NTHWC, "mask": draw_mask(rng)}
+        return {"clips": places_NT, "mask": draw_mask(rng)}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """The decoder. What of the trunk has no part in the task is frozen."""

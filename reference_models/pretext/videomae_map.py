@@ -110,9 +110,9 @@ class TubePainting:
         """One clip from a random place."""
         return random_start(num_frames, clip, rng)[None]
 
-    def make_example(self, clips_NTHWC: NDArray[np.uint8], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def make_example(self, places_NT: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """The clip, and the number from which its mask follows."""
-        return {"clips": clips_NTHWC, "mask": draw_mask(rng)}
+        return {"clips": places_NT, "mask": draw_mask(rng)}
 
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """The decoder."""
@@ -125,18 +125,42 @@ class TubePainting:
         frames, rows, columns = clips_BCTHW.shape[2:]
         grid = grid_of((frames, rows, columns), self.tubelet)
         hidden_BN = hidden_tubes(batch["mask"], grid, self.ratio)
+        target_BNV = to_draw(shrunk(clips_BCTHW.float(), self.shrink), self.drawn, self.over)
         map_BCTHW = trunk.forward_features(painted_over(clips_BCTHW, hidden_BN, grid))  # type: ignore[operator]
         drawn_BNV = head(map_BCTHW.float())
-        target_BNV = to_draw(shrunk(clips_BCTHW.float(), self.shrink), self.drawn, self.over)
         return drawing_error(drawn_BNV[hidden_BN], target_BNV[hidden_BN])
 
 
 def painted_over(clips_BCTHW: Tensor, hidden_BN: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """The clips with 0 in place of what is hidden."""
-    hidden_BCTHW = hidden_BN.view(-1, 1, *grid)
-    for axis, (whole, part) in enumerate(zip(clips_BCTHW.shape[2:], grid, strict=True), start=2):
-        hidden_BCTHW = hidden_BCTHW.repeat_interleave(whole // part, dim=axis)
-    return clips_BCTHW.masked_fill(hidden_BCTHW, 0)
+    """The clips with 0 in place of what is hidden; in memory as the clips lie."""
+    frames, rows, columns = grid
+    seen = ~hidden_BN.view(-1, frames, 1, rows, 1, columns, 1, 1)
+    cut = clips_BCTHW.unflatten(4, (columns, -1)).unflatten(3, (rows, -1)).unflatten(2, (frames, -1))
+    painted = cut.permute(0, 2, 3, 4, 5, 6, 7, 1) * seen
+    return painted.flatten(5, 6).flatten(3, 4).flatten(1, 2).permute(0, 4, 1, 2, 3)
+
+
+class Enlarged(nn.ConvTranspose3d):
+    """A transposed convolution whose kernel is its stride: every cell becomes a block of cells, by one matrix product.
+
+    On a CPU PyTorch's own makes a product a clip, each of which reads all weights: of ShuffleNet's last map, four cells, that
+    takes three times as long.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, factor: tuple[int, int, int]) -> None:
+        super().__init__(in_channels, out_channels, factor, factor)
+        self.factor = factor
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """A map [B, C, t, h, w] with each axis as many times longer; no other size can be asked for."""
+        assert output_size is None
+        assert self.bias is not None, "nobody asked for none"
+        weight_KC = self.weight.permute(2, 3, 4, 1, 0).flatten(0, 3)
+        bias_K = self.bias.repeat(math.prod(self.factor))
+        cells_BthwC = input.permute(0, 2, 3, 4, 1)
+        blocks = functional.linear(cells_BthwC.flatten(0, 3), weight_KC, bias_K)
+        blocks = blocks.view(*cells_BthwC.shape[:4], *self.factor, -1).permute(0, 1, 4, 2, 5, 3, 6, 7)
+        return blocks.flatten(5, 6).flatten(3, 4).flatten(1, 2).permute(0, 4, 1, 2, 3)
 
 
 class MapDecoder(nn.Module):
@@ -155,7 +179,7 @@ class MapDecoder(nn.Module):
         frames, rows, columns = (max(1, math.ceil(wanted / there)) for wanted, there in zip(grid, axes, strict=True))
         factor = frames, rows, columns
         self.grid = grid
-        self.up = nn.ConvTranspose3d(channels, width, factor, factor)
+        self.up = Enlarged(channels, width, factor)
         self.around = nn.Conv3d(width, width, 3, padding=1)
         self.draw = nn.Conv3d(width, num_values, 1)
 

@@ -69,8 +69,10 @@ def examples(task, clip):
     made = []
     for at in range(2):
         rng = np.random.default_rng(at)
-        shape = (*task.choose_frames(task.span(clip), clip, rng).shape, clip.size, clip.size, 3)
-        made.append(dict(task.make_example(rng.integers(0, 256, shape, dtype=np.uint8), rng)))
+        frames_NR = task.choose_frames(task.span(clip), clip, rng)
+        one = dict(task.make_example(np.arange(frames_NR.size).reshape(frames_NR.shape), rng))
+        one["clips"] = rng.integers(0, 256, (*one["clips"].shape, clip.size, clip.size, 3), dtype=np.uint8)
+        made.append(one)
     batch = stacked(made)
     clips_BNRHWC = batch.pop("clips")
     normal = normalise(clips_BNRHWC.flatten(0, 1), Normalisation()).unflatten(0, clips_BNRHWC.shape[:2])

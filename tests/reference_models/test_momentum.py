@@ -182,8 +182,10 @@ def moving(step, task, num_videos=4):
     examples = []
     for at in range(num_videos):
         rng = generator("contrastive test", step, at)
-        shape = (*task.choose_frames(30, CLIP, rng).shape, 8, 8, 3)
-        examples.append(dict(task.make_example(rng.integers(0, 256, shape, dtype=np.uint8), rng)))
+        frames_NR = task.choose_frames(30, CLIP, rng)
+        pixels = rng.integers(0, 256, (frames_NR.size, 8, 8, 3), dtype=np.uint8)
+        example = dict(task.make_example(np.arange(frames_NR.size).reshape(frames_NR.shape), rng))
+        examples.append({**example, "clips": pixels[example["clips"]]})
     tensors = {name: torch.from_numpy(np.stack([one[name] for one in examples])) for name in examples[0]}
     tensors["clips"] = tensors["clips"].permute(0, 1, 5, 2, 3, 4).float() / 255
     return Batch(tuple(f"video {at}" for at in range(num_videos)), tensors)

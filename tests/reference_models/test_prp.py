@@ -55,8 +55,8 @@ def test_an_oracle_that_sees_the_frame_numbers_knows_the_rate():
         frames_NR = task.choose_frames(144, CLIP, rng)
         assert frames_NR.shape == (1, 128)
         assert 0 <= frames_NR.min() <= frames_NR.max() < 144
-        example = task.make_example(frames_NR[..., None, None, None], rng)
-        shown = example["clips"][0, :32:2, 0, 0, 0]
+        example = task.make_example(frames_NR, rng)
+        shown = example["clips"][0, :32:2]
         assert set(np.diff(shown)) == {task.rates[int(example["target"])]}
         seen[int(example["target"])] += 1
     assert sorted(seen) == [0, 1, 2, 3]
@@ -203,8 +203,8 @@ def accuracy_on_noise(see, seed):
         for _ in range(size):
             video = np.cumsum(rng.normal(size=(80, 2, 2, 3)), axis=0)  # each frame is near the one before
             video += rng.normal(size=3) * 20
-            example = task.make_example(video[task.choose_frames(80, small, rng)], rng)
-            found["clips"].append(example["clips"])
+            example = task.make_example(task.choose_frames(80, small, rng), rng)
+            found["clips"].append(video[example["clips"]])
             found["target"].append(int(example["target"]))
         clips_BNRHWC = torch.from_numpy(np.stack(found["clips"])).float()
         return {"clips": clips_BNRHWC.movedim(-1, 2), "target": torch.tensor(found["target"])}

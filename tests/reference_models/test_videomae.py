@@ -316,7 +316,7 @@ def test_examples_carry_one_clip_and_a_number_of_their_own():
         rng = np.random.default_rng(seed)
         frames_NR = task.choose_frames(30, CLIP, rng)
         assert frames_NR.shape == (1, 8)
-        example = task.make_example(frames_NR[..., None, None, None], rng)
+        example = task.make_example(frames_NR, rng)
         assert example["mask"].dtype == np.int64
         seen[int(example["mask"])] += 1
     assert len(seen) == 20

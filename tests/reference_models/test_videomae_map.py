@@ -8,7 +8,7 @@ from torch import nn
 from bench.schema import ClipSpec
 from reference_models.backbones import build
 from reference_models.pretext.tubes import draw_mask, hidden_tubes, to_draw
-from reference_models.pretext.videomae_map import MapDecoder, TubePainting, painted_over
+from reference_models.pretext.videomae_map import Enlarged, MapDecoder, TubePainting, painted_over
 
 CLIP = ClipSpec(num_frames=8, resize=(40, 40), size=32)
 TUBELET = (2, 8, 8)
@@ -89,6 +89,29 @@ def test_a_smaller_drawing_over_the_clip_is_that_of_a_slow_loop():
             errors.append(((drawn[video, place] - target) ** 2).mean())
     assert found.item() == pytest.approx(sum(errors) / len(errors), rel=1e-4)
     assert "cannot be drawn 3 times smaller" in TubePainting(tubelet=TUBELET, shrink=3).refusal(trunk, CLIP)
+
+
+def test_painted_clips_lie_in_memory_as_they_did():
+    """Whoever reads them then need not turn them."""
+    hidden_BN = hidden_tubes(batch_of(2)["mask"], GRID, 0.6)
+    for clips in (torch.rand(2, 3, 8, 32, 32), torch.rand(2, 8, 32, 32, 3).permute(0, 4, 1, 2, 3)):
+        assert painted_over(clips, hidden_BN, GRID).stride() == clips.stride()
+
+
+@pytest.mark.parametrize("factor", [(8, 4, 4), (4, 1, 1), (1, 2, 3)])
+def test_enlarging_is_the_transposed_convolution_values_and_gradients(factor):
+    torch.manual_seed(3)
+    enlarged, source = Enlarged(5, 3, factor), nn.ConvTranspose3d(5, 3, factor, factor)
+    source.load_state_dict(enlarged.state_dict())
+    maps = [torch.randn(2, 5, 1, 2, 3).requires_grad_()]
+    maps.append(maps[0].detach().clone().requires_grad_())
+    found, expected = enlarged(maps[0]), source(maps[1])
+    torch.testing.assert_close(found, expected)
+    for value in (found, expected):
+        value.square().sum().backward()
+    torch.testing.assert_close(maps[0].grad, maps[1].grad)
+    for ours, theirs in zip(enlarged.parameters(), source.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 @pytest.mark.parametrize(
