@@ -214,7 +214,6 @@ def measured(recipe: Recipe, folder: Path, steps: int, rounds: int, *, stream: b
     chosen = Chosen(recipe.videos, task, videos, store, 0)
     clips = recipe.batch_size * task.clips_per_video
     asked = Overheard(task)
-    files = open_stream(videos, resize=recipe.clip.resize, folder=folder / "frames")
     in_one_call = (Pass(clips, learns=True),)
     seconds: dict[str, list[float]] = {arm: [] for arm in ARMS if stream or arm != "stream"}
     for _ in range(rounds):
@@ -225,6 +224,7 @@ def measured(recipe: Recipe, folder: Path, steps: int, rounds: int, *, stream: b
         seconds["bare"] += bare
         seconds["learning"] += bare if passes == in_one_call else bare_steps_s(recipe, in_one_call, steps)
         if stream:
+            files = open_stream(videos, resize=recipe.clip.resize, folder=folder / "frames")
             seconds["stream"] += whole_steps_s(recipe, replace(chosen, store=files), Overheard(task), steps)
     return [
         {

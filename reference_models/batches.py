@@ -115,6 +115,7 @@ def batches(recipe: Recipe, chosen: Chosen, ranks: Ranks = ALONE) -> MakeBatch:
         frames_NR = task.choose_frames(chosen.store.num_frames(ids[at]), clip, rng)
         drawn = augmentation.draw(rng, task.draws, chosen.store.frame_size(ids[at]), clip.size)
         made = dict(task.make_example(np.arange(frames_NR.size).reshape(frames_NR.shape), rng))
+        assert made["clips"].dtype == np.int64, "a task shows places, not pixels"
         made["clips"] = read(ids[at], frames_NR, made["clips"], drawn.cuts)
         made |= {f"{AUGMENT}{name}": array for name, array in drawn.arrays.items()}
         if labels[at] is not None:

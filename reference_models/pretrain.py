@@ -34,7 +34,7 @@ LICENCE = "Apache-2.0"
 LOG = "training.jsonl"
 """Beside the weights: what every step logged."""
 
-VERSION = 2
+VERSION = 3
 """Raised when the way from recipe to weights changes."""
 
 

@@ -10,7 +10,7 @@ then a LayerNorm (`fc_norm`), which a pretraining checkpoint does not have: ther
 
 `videomae_vit_mini` is ours: narrow, with patches of 8 pixels, so that a frame of 56 pixels has as many positions (7 x 7) as
 the source's patches leave of one of 112; and with positions that tell frame, row and column apart. With the source's it did not
-find the neighbours of a tubelet in 12,000 clips of `mini-videomae`, with these in 3,000 (docs/lab_notes.md).
+find the neighbours of a tubelet in 12,000 clips of the motion videos, with these in 6,000 (docs/lab_notes.md).
 
 Shapes: B clips, N tokens, K of them visible, C channels, H heads, D channels of a head.
 """
@@ -46,9 +46,14 @@ def axis_by_axis(grid: Grid, width: int) -> Tensor:
     Waves are 6 to 630 tokens long, since an axis has no more of them.
     """
     places = torch.meshgrid(*(torch.arange(size, dtype=torch.float64, device="cpu") for size in grid), indexing="ij")
+    parts = channels_of_axes(width)
+    return torch.cat([sines(at.flatten(), part, longest=100) for at, part in zip(places, parts, strict=True)], dim=1)
+
+
+def channels_of_axes(width: int) -> tuple[int, int, int]:
+    """How many of these channels tell frame, row and column."""
     frame, row = width // 4, width * 3 // 8
-    widths = (frame, row, width - frame - row)
-    return torch.cat([sines(at.flatten(), part, longest=100) for at, part in zip(places, widths, strict=True)], dim=1)
+    return frame, row, width - frame - row
 
 
 def sines(position: Tensor, width: int, longest: int = 10_000) -> Tensor:
@@ -82,6 +87,9 @@ class VideoMAE(nn.Module):
         self.tubelet = tubelet
         self.patch_embed = TubeletEmbedding(width, tubelet)
         self.positions = Positions(table)
+        if table is axis_by_axis:
+            # Nothing is computed from it. Weights of networks that differ in their table alone would have one hash.
+            self.register_buffer("channels_of_axes", torch.tensor(channels_of_axes(width)))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.fc_norm = nn.LayerNorm(width, eps=1e-6)
         for part in self.modules():

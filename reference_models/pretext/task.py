@@ -61,8 +61,8 @@ class Task(Protocol):
         """The question and its answer: `clips` [N, R], and what the loss wants besides.
 
         No pixels are seen here. What comes in are the places of the chosen frames, counted from 0 row by row; `clips` are
-        those of them that are shown, of whichever number, and only their pixels are read. One of its rows keeps to one of the
-        chosen rows, and has its cut.
+        those of them that are shown, N rows of whichever length, and only their pixels are read. Each row keeps to one of the
+        chosen rows. A slice is cut as was drawn for that one; colours, and boxes that are resized, are those of its own number.
         """
         ...
 

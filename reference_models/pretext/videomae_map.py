@@ -31,12 +31,13 @@ from reference_models.pretext.trunk import shape_before_pooling
 from reference_models.pretext.tubes import (
     Over,
     Tubelet,
+    cannot_draw,
     cannot_hide,
     draw_mask,
     drawing_error,
+    drawn_of,
     grid_of,
     hidden_tubes,
-    times,
     to_draw,
 )
 
@@ -96,15 +97,9 @@ class TubePainting:
                 "masked video autoencoding on maps draws from the last map, and this backbone gives tokens. "
                 "Take a convolutional one or swin3d_t; for VideoMAE's own there are mini-videomae and paper-videomae."
             )
-        if any(side % self.shrink for side in self.tubelet[1:]):
-            return f"tubelets of {times(self.tubelet)} cannot be drawn {self.shrink} times smaller; take a divisor."
-        return cannot_hide((clip.num_frames, clip.size, clip.size), self.tubelet, self.ratio)
-
-    @property
-    def drawn(self) -> Tubelet:
-        """What is drawn of a tubelet."""
-        frames, rows, columns = self.tubelet
-        return frames, rows // self.shrink, columns // self.shrink
+        return cannot_draw(self.tubelet, self.shrink) or cannot_hide(
+            (clip.num_frames, clip.size, clip.size), self.tubelet, self.ratio
+        )
 
     def choose_frames(self, num_frames: int, clip: ClipSpec, rng: np.random.Generator) -> NDArray[np.int64]:
         """One clip from a random place."""
@@ -117,7 +112,9 @@ class TubePainting:
     def build_head(self, trunk: nn.Module, clip: ClipSpec) -> nn.Module:
         """The decoder."""
         grid = grid_of((clip.num_frames, clip.size, clip.size), self.tubelet)
-        return MapDecoder(shape_before_pooling(trunk, clip), grid, self.width, 3 * math.prod(self.drawn))
+        return MapDecoder(
+            shape_before_pooling(trunk, clip), grid, self.width, 3 * math.prod(drawn_of(self.tubelet, self.shrink))
+        )
 
     def loss(self, trunk: nn.Module, head: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error over the hidden tubelets; almost 1 is that of a grey drawing."""
@@ -125,7 +122,7 @@ class TubePainting:
         frames, rows, columns = clips_BCTHW.shape[2:]
         grid = grid_of((frames, rows, columns), self.tubelet)
         hidden_BN = hidden_tubes(batch["mask"], grid, self.ratio)
-        target_BNV = to_draw(shrunk(clips_BCTHW.float(), self.shrink), self.drawn, self.over)
+        target_BNV = to_draw(shrunk(clips_BCTHW.float(), self.shrink), drawn_of(self.tubelet, self.shrink), self.over)
         map_BCTHW = trunk.forward_features(painted_over(clips_BCTHW, hidden_BN, grid))  # type: ignore[operator]
         drawn_BNV = head(map_BCTHW.float())
         return drawing_error(drawn_BNV[hidden_BN], target_BNV[hidden_BN])

@@ -100,8 +100,9 @@ def test_the_order_is_learned_where_the_clips_tell_it():
     head = task.build_head(PlaceInTime(), CLIP)
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-2)
     for _ in range(150):
-        drawn = [task.make_example(np.arange(3, dtype=np.float32).reshape(3, 1, 1, 1, 1), rng) for _ in range(32)]
-        clips = torch.from_numpy(np.stack([example["clips"] for example in drawn])).expand(-1, 3, 3, 1, 1, 1)
+        drawn = [task.make_example(np.arange(3)[:, None], rng) for _ in range(32)]
+        places_BN1 = torch.from_numpy(np.stack([example["clips"] for example in drawn]))
+        clips = places_BN1[..., None, None, None].float().expand(-1, 3, 3, 1, 1, 1)
         batch = {"clips": clips, "target": torch.tensor([int(example["target"]) for example in drawn])}
         loss, numbers = task.loss(PlaceInTime(), head, batch)
         optimiser.zero_grad()
@@ -129,8 +130,10 @@ def test_nobody_solves_it_on_noise():
     optimiser = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=1e-3)
 
     def batch(size):
-        drawn = [task.make_example(rng.normal(size=(3, 1, 2, 2, 3)).astype(np.float32), rng) for _ in range(size)]
-        clips_BNCTHW = torch.from_numpy(np.stack([one["clips"] for one in drawn])).movedim(-1, 2)
+        pixels = rng.normal(size=(size, 3, 2, 2, 3)).astype(np.float32)
+        drawn = [task.make_example(np.arange(3)[:, None], rng) for _ in range(size)]
+        shown = [noise[one["clips"]] for noise, one in zip(pixels, drawn, strict=True)]
+        clips_BNCTHW = torch.from_numpy(np.stack(shown)).movedim(-1, 2)
         return {"clips": clips_BNCTHW, "target": torch.tensor([int(one["target"]) for one in drawn])}
 
     for _ in range(60):

@@ -242,12 +242,18 @@ def test_whoever_is_shown_all_tokens_gives_what_the_whole_network_gives():
         torch.testing.assert_close(shown, net.forward_features(clips))
 
 
-def test_tokens_keep_the_places_that_they_have_in_the_whole_clip():
-    net, clips = tiny().eval(), torch.randn(1, 3, 8, 32, 32)
-    net.blocks = nn.ModuleList()
-    visible = torch.tensor([[3, 17, 60]])
-    expected = net.patch_embed(clips)[:, visible[0]] + counted_through((4, 4, 4), 64)[visible[0]]
+@pytest.mark.parametrize("table", [counted_through, axis_by_axis])
+def test_tokens_keep_the_places_that_they_have_in_the_whole_clip(table):
+    net = VideoMAE(width=64, heads=2, depth=0, tubelet=TUBELET, table=table)
+    clips, visible = torch.randn(1, 3, 4, 24, 40), torch.tensor([[3, 17, 29]])  # 2 x 3 x 5 tokens
+    expected = net.patch_embed(clips)[:, visible[0]] + table((2, 3, 5), 64)[visible[0]]
     torch.testing.assert_close(net.forward_visible(clips, visible), expected, check_dtype=False)
+
+
+def test_networks_that_differ_in_their_positions_alone_are_not_taken_for_each_other():
+    ours, sources = (VideoMAE(64, 2, 1, TUBELET, table=table).state_dict() for table in (axis_by_axis, counted_through))
+    assert set(ours) - set(sources) == {"channels_of_axes"}
+    assert ours["channels_of_axes"].tolist() == [16, 24, 24]
 
 
 @pytest.mark.parametrize(("name", "width", "heads"), [("videomae_vit_s", 192, 3), ("videomae_vit_b", 384, 6)])
