@@ -20,7 +20,8 @@ from bench.home import Home
 from bench.names import seed_of
 from bench.ranks import ranks_here
 from bench.schema import content_hash
-from bench.training import Kept, Loss, Plan, Report, TrainingLog, train
+from bench.training import Loss, Plan, Report, TrainingLog, train
+from bench.unfinished import Kept
 from bench.video.frame_store import Say, log_it
 from bench.video.index import VideoSet
 from reference_models.backbones import build

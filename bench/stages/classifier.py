@@ -19,7 +19,8 @@ from bench.encoder import layer_modules
 from bench.names import Name, generator
 from bench.stages.case import Case, Report
 from bench.suites.protocol import TrainingCard
-from bench.training import Kept, Plan
+from bench.training import Plan
+from bench.unfinished import Kept
 
 BRANCH_NAMES = ("drop_path", "stochastic_depth")
 """In timm and in torchvision: where a block lets go of a residual branch."""

@@ -20,7 +20,8 @@ from torch import nn
 from torch.nn import functional
 from bench.names import generator
 from bench.ranks import ranks_here
-from bench.training import Batch, Kept, Plan, train
+from bench.training import Batch, Plan, train
+from bench.unfinished import Kept
 from pathlib import Path
 
 ranks, device = ranks_here("cpu")

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from bench.encoder import weight_hash
 from bench.names import generator
-from bench.training import Batch, Kept, Plan, remove_old_halves, train
+from bench.training import Batch, Plan, train
+from bench.unfinished import Kept, remove_old_halves
 
 CPU = torch.device("cpu")
 PLAN = Plan(steps=30, optimiser="adamw", learning_rate=1e-2, weight_decay=0.05, rates={"head": 0.1})
@@ -109,13 +110,14 @@ def test_killed_and_started_again_gives_the_same_weights_to_the_bit(tmp_path):
         sys.path[:0] = {[str(Path.cwd()), str(Path(__file__).parent)]!r}
         import torch
         import bench.training
+        import bench.unfinished
         import test_training
         def report(words, share):
             if share > 0.5:
                 os.kill(os.getpid(), signal.SIGKILL)
         torch.set_num_threads({torch.get_num_threads()})
         bench.training.REPORT_EVERY_S = -1.0
-        kept = bench.training.Kept(Path({str(tmp_path / "state")!r}), {{}}, every_s=0.0)
+        kept = bench.unfinished.Kept(Path({str(tmp_path / "state")!r}), {{}}, every_s=0.0)
         test_training.run(kept=kept, report=report)
         """)
     )

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from bench.names import generator
 from bench.schema import ClipSpec
-from bench.training import Batch, Kept, Plan, train
+from bench.training import Batch, Plan, train
+from bench.unfinished import Kept
 from reference_models.pretext.cvrl import InstanceContrast
 from reference_models.pretext.momentum import MomentumEncoder, embed, projection_of
 from reference_models.pretext.queue import KeyQueue, first_is_largest, key_logits, share_above
