@@ -75,7 +75,7 @@ def mini_videomae_map() -> Recipe:
         title="VideoMAE on maps (mini)",
         architecture="shufflenet_v1_x0_5",
         videos="motion",
-        task=TubePainting(ratio=0.5, tubelet=(2, 8, 8), width=24, over="time", shrink=4),
+        task=TubePainting(ratio=0.5, tubelet=(2, 8, 8), width=16, over="time", shrink=4),
         batch_size=16,
         steps=600,
         learning_rate=3e-3,
