@@ -4,6 +4,7 @@ Every process sees its share of each batch; gradients are averaged, so a step is
 statistics, queues and negatives stay with the process that saw them. The first process alone saves, logs and reports.
 """
 
+import atexit
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -86,4 +87,6 @@ def ranks_here(device: str) -> tuple[Ranks, torch.device]:
     from accelerate import PartialState  # noqa: PLC0415  (half a second that one process alone does not need)
 
     state = PartialState(cpu=cpu)
+    # The group's threads, left alive, now and then abort a process that has done all its work.
+    atexit.register(state.destroy_process_group)
     return Ranks(state.process_index, state.num_processes), state.device
