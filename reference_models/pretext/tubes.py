@@ -85,10 +85,16 @@ def hidden_tubes(masks_B: Tensor, grid: tuple[int, int, int], ratio: float) -> T
     return torch.from_numpy(hidden_BP).to(masks_B.device).repeat(1, frames)
 
 
+def cut_up(clips_BCTHW: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """A view of the clips by tubelets of this grid: every axis as (tubelet, place in it), [B, C, ., ., ., ., ., .]."""
+    frames, rows, columns = grid
+    return clips_BCTHW.unflatten(4, (columns, -1)).unflatten(3, (rows, -1)).unflatten(2, (frames, -1))
+
+
 def tubelets(clips_BCTHW: Tensor, tubelet: Tubelet) -> Tensor:
     """The clips cut up: [B, N, V, C], the pixels of a tubelet by time, row, column."""
-    frames, rows, columns = tubelet
-    cut = clips_BCTHW.unflatten(4, (-1, columns)).unflatten(3, (-1, rows)).unflatten(2, (-1, frames))
+    frames, rows, columns = clips_BCTHW.shape[2:]
+    cut = cut_up(clips_BCTHW, grid_of((frames, rows, columns), tubelet))
     return cut.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4, 6).flatten(1, 3)
 
 

@@ -33,6 +33,7 @@ from reference_models.pretext.tubes import (
     Tubelet,
     cannot_draw,
     cannot_hide,
+    cut_up,
     draw_mask,
     drawing_error,
     drawn_of,
@@ -132,8 +133,7 @@ def painted_over(clips_BCTHW: Tensor, hidden_BN: Tensor, grid: tuple[int, int, i
     """The clips with 0 in place of what is hidden; in memory as the clips lie."""
     frames, rows, columns = grid
     seen = ~hidden_BN.view(-1, frames, 1, rows, 1, columns, 1, 1)
-    cut = clips_BCTHW.unflatten(4, (columns, -1)).unflatten(3, (rows, -1)).unflatten(2, (frames, -1))
-    painted = cut.permute(0, 2, 3, 4, 5, 6, 7, 1) * seen
+    painted = cut_up(clips_BCTHW, grid).permute(0, 2, 3, 4, 5, 6, 7, 1) * seen
     return painted.flatten(5, 6).flatten(3, 4).flatten(1, 2).permute(0, 4, 1, 2, 3)
 
 

@@ -19,8 +19,8 @@ def mini_rspnet() -> Recipe:
     played; motion gains in probe and R@1 (docs/lab_notes.md). Batches are whole sources, whose videos are each other's negatives
     beside the queue; both speeds share the middle of a window, so that place in time tells nothing; the slow copy keeps 0.9 of
     itself. A source of these videos holds one of each class, so the negatives from a video's own source are all of other classes;
-    one run with any videos together and the queue alone separated from random initialisation as well, and so did one each without
-    0.9, without the shared middle, with fewer clips a step or fewer steps.
+    one run with any videos together and the queue alone separated from random initialisation as well, and so did, in probe or
+    R@1, one each with 0.99, without the shared middle, with fewer clips a step and with fewer steps.
     """
     return Recipe(
         name="mini-rspnet",

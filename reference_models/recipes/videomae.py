@@ -36,8 +36,8 @@ def mini_videomae() -> Recipe:
     3000 steps take 14 minutes of one core. The mean of what is seen explains .80 of the drawing, as does the best linear guess; it
     explains .85 after 750 steps and .89 at the end: it finds the neighbours. The probe on appearance ends at 19 and 28 (two
     seeds), where random initialisation has 17: told apart in one of the two. Twice as long on the motion videos another start
-    ended at 47 (docs/lab_notes.md), so for features rather than a first look take `videos="motion", steps=6000`. Motion stays
-    at chance. With less to be seen, the source's standardised tubelets or a lower rate it learns the mean colour and no more.
+    ended at 47.5 (docs/lab_notes.md), so for features rather than a first look take `videos="motion", steps=6000`. Motion stays
+    at chance.
     """
     return Recipe(
         name="mini-videomae",
